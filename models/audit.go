@@ -1,0 +1,211 @@
+package models
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Action is what was done: a closed list, so that a filter can offer it.
+type Action string
+
+const (
+	ActionSignIn        Action = "session.sign_in"
+	ActionSignInRefused Action = "session.sign_in_refused"
+	ActionSignOut       Action = "session.sign_out"
+	ActionMachineCreate Action = "machine.create"
+	ActionMachinePower  Action = "machine.power"
+	ActionMachineDelete Action = "machine.delete"
+	ActionMachineState  Action = "machine.state" // seen, not asked for
+	ActionTaskCancel    Action = "task.cancel"
+	ActionTaskRetry     Action = "task.retry"
+	ActionConsoleTicket Action = "console.ticket"
+	ActionConsoleOpen   Action = "console.open"
+	ActionConsoleClose  Action = "console.close"
+	ActionConsoleRefuse Action = "console.refused"
+	ActionAccessRefused Action = "access.refused"
+	ActionConfigChange  Action = "provider.configure"
+)
+
+// Actions lists the closed list, in the order of a menu.
+var Actions = []Action{
+	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineState,
+	ActionTaskCancel, ActionTaskRetry,
+	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleRefuse,
+	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionAccessRefused, ActionConfigChange,
+}
+
+// Outcome is how it ended.
+type Outcome string
+
+const (
+	OutcomeAccepted  Outcome = "accepted" // intent stored; a Task does the rest
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomeFailed    Outcome = "failed"
+	OutcomeRefused   Outcome = "refused"
+)
+
+// Outcomes lists them, in the order of a menu.
+var Outcomes = []Outcome{OutcomeAccepted, OutcomeSucceeded, OutcomeFailed, OutcomeRefused}
+
+// Object is what an event is about, by name as well, for the name may go.
+type Object struct {
+	Kind string // machine, task, session, user, org, cloud
+	ID   string
+	Name string
+}
+
+// AuditEvent is one line of the history. Body is the canonical JSON of all of
+// it (keys sorted, no spaces, times in microseconds), kept as text: that, not
+// the columns, is what exports carry and chains are made over.
+type AuditEvent struct {
+	ID         EventID `gorm:"primaryKey"`
+	OrgID      OrgID
+	At         time.Time
+	ActorKind  ActorKind
+	ActorID    string
+	ActorName  string
+	SessionID  SessionID
+	Source     string
+	Action     Action
+	ObjectKind string
+	ObjectID   string
+	ObjectName string
+	Outcome    Outcome
+	Before     string // canonical JSON or ""
+	After      string // canonical JSON or ""
+	RequestID  string
+	Body       string
+}
+
+// Event is what a change says of itself.
+type Event struct {
+	Action  Action
+	Object  Object
+	Outcome Outcome
+	Before  map[string]any
+	After   map[string]any
+}
+
+// Record adds the audit event to the transaction of what it tells.
+func (w *Writer) Record(e Event) error { return w.recordFor(w.scope.org, e) }
+
+func (w *Writer) recordFor(org OrgID, e Event) error {
+	if org == "" {
+		return ErrNoScope
+	}
+	before, err := canonical(e.Before)
+	if err != nil {
+		return err
+	}
+	after, err := canonical(e.After)
+	if err != nil {
+		return err
+	}
+	row := AuditEvent{
+		ID: NewID[EventID](), OrgID: org, At: Now(),
+		ActorKind: w.actor.Kind, ActorID: w.actor.ID, ActorName: w.actor.Name,
+		SessionID: w.actor.SessionID, Source: w.actor.Source, RequestID: w.actor.RequestID,
+		Action: e.Action, Outcome: e.Outcome,
+		ObjectKind: e.Object.Kind, ObjectID: e.Object.ID, ObjectName: e.Object.Name,
+		Before: before, After: after,
+	}
+	if row.Body, err = row.encode(); err != nil {
+		return err
+	}
+	if err := w.tx.Create(&row).Error; err != nil {
+		return err
+	}
+	w.events++
+	w.touchOf(org, "event", string(row.ID))
+	return nil
+}
+
+// encode renders the canonical JSON. encoding/json sorts a map's keys.
+func (e *AuditEvent) encode() (string, error) {
+	return canonical(map[string]any{
+		"id": e.ID, "org": e.OrgID, "at": e.At.Format("2006-01-02T15:04:05.000000Z"),
+		"actor":   map[string]any{"kind": e.ActorKind, "id": e.ActorID, "name": e.ActorName},
+		"session": e.SessionID, "source": e.Source, "action": e.Action,
+		"object":  map[string]any{"kind": e.ObjectKind, "id": e.ObjectID, "name": e.ObjectName},
+		"outcome": e.Outcome, "before": json.RawMessage(orNull(e.Before)), "after": json.RawMessage(orNull(e.After)),
+		"request": e.RequestID,
+	})
+}
+
+func orNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+func canonical(v map[string]any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+// EventFilter narrows the history. Empty fields don't.
+type EventFilter struct {
+	Actor   string // part of the actor's name
+	Action  Action
+	Object  string // id, or part of the name
+	Outcome Outcome
+	Text    string // anywhere in the event
+	From    time.Time
+	To      time.Time
+	Page    Paging
+}
+
+// Events returns a page of the org's history, newest first.
+func (r *Reader) Events(f EventFilter) (Page[AuditEvent], error) {
+	q := r.tx.Model(&AuditEvent{}).Omit("body")
+	if f.Actor != "" {
+		q = q.Where("LOWER(actor_name) LIKE ? ESCAPE '\\'", likeText(f.Actor))
+	}
+	if f.Action != "" {
+		q = q.Where("action = ?", f.Action)
+	}
+	if f.Object != "" {
+		q = q.Where("(object_id = ? OR LOWER(object_name) LIKE ? ESCAPE '\\')", f.Object, likeText(f.Object))
+	}
+	if f.Outcome != "" {
+		q = q.Where("outcome = ?", f.Outcome)
+	}
+	if f.Text != "" {
+		q = q.Where("LOWER(body) LIKE ? ESCAPE '\\'", likeText(f.Text))
+	}
+	if !f.From.IsZero() {
+		q = q.Where("at >= ?", f.From.UTC())
+	}
+	if !f.To.IsZero() {
+		q = q.Where("at < ?", f.To.UTC())
+	}
+	return fetchPage(q, f.Page, keyset{table: "audit_events", descending: true},
+		func(e *AuditEvent) (string, string) { return "", string(e.ID) })
+}
+
+// Event returns one event, body included.
+func (r *Reader) Event(id EventID) (AuditEvent, error) {
+	var e AuditEvent
+	if err := r.tx.First(&e, "id = ?", id).Error; err != nil {
+		return e, absent(err, "event")
+	}
+	return e, nil
+}
+
+// ObjectEvents returns the newest events about one object.
+func (r *Reader) ObjectEvents(id string, limit int) ([]AuditEvent, error) {
+	var rows []AuditEvent
+	err := r.tx.Omit("body").Where("object_id = ?", id).Order("id DESC").Limit(limit).Find(&rows).Error
+	return rows, err
+}

@@ -1,0 +1,172 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// CloudClass is what sort of cloud.
+type CloudClass string
+
+const (
+	CloudPublic  CloudClass = "public"
+	CloudPrivate CloudClass = "private"
+)
+
+// CloudStatus is what the portal last knew of the connection.
+type CloudStatus string
+
+const (
+	CloudConnecting  CloudStatus = "connecting"
+	CloudConnected   CloudStatus = "connected"
+	CloudUnreachable CloudStatus = "unreachable"
+)
+
+// Cloud is one vCenter connection.
+type Cloud struct {
+	ID                 CloudID `gorm:"primaryKey"`
+	Slug               string
+	Name               string
+	Class              CloudClass
+	PriceFactorPercent int // of the menu price; 100 is the menu's own
+	URL                string
+	ThumbprintSHA256   string `gorm:"column:thumbprint_sha256"`
+	InstanceUUID       string // of the vCenter, checked on connect
+	Datacenter         string
+	Folder             string
+	ResourcePool       string
+	Datastore          string
+	Status             CloudStatus
+	StatusText         string    // for the operator: vSphere's words
+	StatusSince        time.Time // when Status became so
+	SeenAt             *time.Time
+	Hosts              int
+	FreeVCPUs          int   `gorm:"column:free_vcpus"`
+	FreeMemoryMiB      int64 `gorm:"column:free_memory_mib"`
+	FreeStorageGiB     int64 `gorm:"column:free_storage_gib"`
+	CreatedAt          time.Time
+}
+
+// cloudSecret is kept in a table of its own, so that no tenant query can name
+// its columns.
+type cloudSecret struct {
+	CloudID  CloudID `gorm:"primaryKey"`
+	Username string
+	Password []byte // sealed
+}
+
+func (cloudSecret) TableName() string { return "cloud_secrets" }
+
+// CloudLogin is a cloud with what is needed to connect. It never leaves the process.
+type CloudLogin struct {
+	Cloud
+	Username string
+	Password string
+}
+
+// PutCloud makes or updates a cloud by its slug, credentials sealed.
+func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
+	err := s.changing(ctx, func(w *Writer) error {
+		var have Cloud
+		err := w.tx.Take(&have, "slug = ?", c.Slug).Error
+		switch {
+		case errors.Is(err, gorm.ErrRecordNotFound):
+			c.ID, c.CreatedAt = NewID[CloudID](), Now()
+			c.Status, c.StatusSince = CloudConnecting, Now()
+			err = w.tx.Create(&c.Cloud).Error
+		case err == nil:
+			c.ID, c.CreatedAt = have.ID, have.CreatedAt
+			err = w.tx.Model(&Cloud{}).Where("id = ?", have.ID).Updates(map[string]any{
+				"name": c.Name, "class": c.Class, "price_factor_percent": c.PriceFactorPercent, "url": c.URL,
+				"thumbprint_sha256": c.ThumbprintSHA256, "instance_uuid": c.InstanceUUID, "datacenter": c.Datacenter,
+				"folder": c.Folder, "resource_pool": c.ResourcePool, "datastore": c.Datastore,
+			}).Error
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.tx.Where("cloud_id = ?", c.ID).Delete(&cloudSecret{}).Error; err != nil {
+			return err
+		}
+		return w.tx.Create(&cloudSecret{CloudID: c.ID, Username: c.Username,
+			Password: w.db.sealSecret(string(c.ID), c.Password)}).Error
+	})
+	return c.Cloud, err
+}
+
+// CloudLogins returns every cloud with its credentials opened, for the
+// vSphere clients.
+func (s *System) CloudLogins(ctx context.Context) ([]CloudLogin, error) {
+	var logins []CloudLogin
+	err := s.reading(ctx, func(r *Reader) error {
+		var clouds []Cloud
+		if err := r.tx.Order("slug").Find(&clouds).Error; err != nil {
+			return err
+		}
+		for _, c := range clouds {
+			var secret cloudSecret
+			if err := r.tx.Take(&secret, "cloud_id = ?", c.ID).Error; err != nil {
+				return err
+			}
+			password, err := r.db.openSecret(string(c.ID), secret.Password)
+			if err != nil {
+				return err
+			}
+			logins = append(logins, CloudLogin{Cloud: c, Username: secret.Username, Password: password})
+		}
+		return nil
+	})
+	return logins, err
+}
+
+// CloudHealth is what the feed learned of a cloud.
+type CloudHealth struct {
+	Status         CloudStatus
+	StatusText     string
+	Hosts          int
+	FreeVCPUs      int
+	FreeMemoryMiB  int64
+	FreeStorageGiB int64
+}
+
+// SetCloudHealth stores what the feed learned. An unreachable cloud keeps its
+// last figures and the time they were seen.
+func (s *System) SetCloudHealth(ctx context.Context, id CloudID, h CloudHealth) error {
+	return s.changing(ctx, func(w *Writer) error {
+		set := map[string]any{"status_text": h.StatusText}
+		if h.Status == CloudConnected {
+			set["seen_at"] = Now()
+			set["hosts"], set["free_vcpus"] = h.Hosts, h.FreeVCPUs
+			set["free_memory_mib"], set["free_storage_gib"] = h.FreeMemoryMiB, h.FreeStorageGiB
+		}
+		if err := w.tx.Model(&Cloud{}).Where("id = ?", id).Updates(set).Error; err != nil {
+			return err
+		}
+		return w.tx.Model(&Cloud{}).Where("id = ? AND status <> ?", id, h.Status).
+			Updates(map[string]any{"status": h.Status, "status_since": Now()}).Error
+	})
+}
+
+// Clouds lists the clouds that the scope may use: for an org, those that hold
+// one of its networks.
+func (r *Reader) Clouds() ([]Cloud, error) {
+	q := r.tx.Order("price_factor_percent, name")
+	if !r.scope.all {
+		q = q.Where("id IN (?)", r.tx.Model(&Network{}).Select("cloud_id"))
+	}
+	var rows []Cloud
+	return rows, q.Find(&rows).Error
+}
+
+// Cloud returns one of Clouds.
+func (r *Reader) Cloud(id CloudID) (Cloud, error) {
+	q := r.tx
+	if !r.scope.all {
+		q = q.Where("id IN (?)", r.tx.Model(&Network{}).Select("cloud_id"))
+	}
+	var c Cloud
+	return c, absent(q.Take(&c, "id = ?", id).Error, "cloud")
+}

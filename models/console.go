@@ -1,0 +1,194 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// ConsoleMode is what a console may do.
+type ConsoleMode string
+
+const (
+	ConsoleOperate ConsoleMode = "operate" // screen and input
+	ConsoleView    ConsoleMode = "view"    // screen only
+)
+
+// ConsoleTicket lets its bearer open one socket, once. It is stored hashed.
+type ConsoleTicket struct {
+	Hash       string `gorm:"primaryKey"` // SHA-256 of the ticket, hex
+	OrgID      OrgID
+	MachineID  MachineID
+	UserID     UserID
+	SessionID  SessionID
+	Mode       ConsoleMode
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	RedeemedAt *time.Time
+}
+
+// ConsoleSession is one socket's life.
+type ConsoleSession struct {
+	ID        ConsoleSessionID `gorm:"primaryKey"`
+	OrgID     OrgID
+	MachineID MachineID
+	UserID    UserID
+	SessionID SessionID
+	Mode      ConsoleMode
+	Node      string // the portal node that carries it
+	Source    string
+	OpenedAt  time.Time
+	ClosedAt  *time.Time
+	BytesIn   int64 // from the browser
+	BytesOut  int64 // to the browser
+	Reason    string
+}
+
+// ConsoleGrant is a redeemed ticket: who may see which machine, and how.
+type ConsoleGrant struct {
+	Ticket  ConsoleTicket
+	Machine Machine
+	Role    Role
+	Actor   Actor
+}
+
+// InsertConsoleTicket stores a ticket for the Writer's actor.
+func (w *Writer) InsertConsoleTicket(hash string, m *Machine, mode ConsoleMode, ttl time.Duration) (ConsoleTicket, error) {
+	t := ConsoleTicket{
+		Hash: hash, MachineID: m.ID, UserID: UserID(w.actor.ID), SessionID: w.actor.SessionID,
+		Mode: mode, CreatedAt: Now(), ExpiresAt: Now().Add(ttl),
+	}
+	if err := w.tx.Create(&t).Error; err != nil {
+		return t, err
+	}
+	return t, w.Record(Event{Action: ActionConsoleTicket, Object: m.Object(), Outcome: OutcomeSucceeded,
+		After: map[string]any{"mode": mode}})
+}
+
+// RedeemConsoleTicket spends a ticket: one UPDATE decides single use, expiry
+// and session, on whichever node. Anything else is ErrNotFound. The machine,
+// the membership and the account are read anew in the same transaction; the
+// target comes from the database alone.
+func (s *System) RedeemConsoleTicket(ctx context.Context, hash string, session SessionID) (ConsoleGrant, error) {
+	var g ConsoleGrant
+	err := s.changing(ctx, func(w *Writer) error {
+		now := Now()
+		done := w.tx.Model(&g.Ticket).Clauses(clause.Returning{}).
+			Where("hash = ? AND session_id = ? AND redeemed_at IS NULL AND expires_at > ?", hash, session, now).
+			Update("redeemed_at", now)
+		if done.Error != nil {
+			return done.Error
+		}
+		if done.RowsAffected == 0 {
+			return NotFound("ticket")
+		}
+		if err := w.tx.Take(&g.Machine, "org_id = ? AND id = ?", g.Ticket.OrgID, g.Ticket.MachineID).Error; err != nil {
+			return absent(err, "machine")
+		}
+		actor, role, err := w.liveMember(g.Ticket.OrgID, g.Ticket.UserID, session)
+		g.Actor, g.Role = actor, role
+		return err
+	})
+	return g, err
+}
+
+// liveMember says as whom a session acts in an org now; role is "" where the
+// session, the account or the membership has ended.
+func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, Role, error) {
+	var row struct {
+		Role Role
+		Name string
+	}
+	err := r.tx.Model(&Member{}).Select("members.role, users.name").
+		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
+		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.id = ? AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", session, Now()).
+		Where("members.org_id = ? AND members.user_id = ?", org, user).Limit(1).Find(&row).Error
+	return Actor{Kind: ActorUser, ID: string(user), Name: row.Name, SessionID: session}, row.Role, err
+}
+
+// ConsoleAllowed says whether an open console may stay open: session, account,
+// membership with the permission, and a machine that still runs.
+func (s *System) ConsoleAllowed(ctx context.Context, t ConsoleTicket) (role Role, state MachineState, err error) {
+	err = s.reading(ctx, func(r *Reader) error {
+		var m Machine
+		if err := r.tx.Limit(1).Find(&m, "org_id = ? AND id = ?", t.OrgID, t.MachineID).Error; err != nil {
+			return err
+		}
+		state = m.State
+		_, role, err = r.liveMember(t.OrgID, t.UserID, t.SessionID)
+		return err
+	})
+	return role, state, err
+}
+
+// OpenConsole stores a console session, takes the org's console quota and
+// tells the history, in one transaction.
+func (s *System) OpenConsole(ctx context.Context, g ConsoleGrant, node string) (ConsoleSession, error) {
+	c := ConsoleSession{
+		ID: NewID[ConsoleSessionID](), MachineID: g.Machine.ID, UserID: g.Ticket.UserID, SessionID: g.Ticket.SessionID,
+		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(),
+	}
+	err := s.Within(ctx, g.Ticket.OrgID, g.Actor, func(w *Writer) error {
+		if err := w.TakeQuota(Amounts{ResourceConsoles: 1}); err != nil {
+			return err
+		}
+		if err := w.tx.Create(&c).Error; err != nil {
+			return err
+		}
+		return w.Record(Event{Action: ActionConsoleOpen, Object: g.Machine.Object(), Outcome: OutcomeSucceeded,
+			After: map[string]any{"mode": c.Mode, "console": c.ID}})
+	})
+	return c, err
+}
+
+// CloseConsole ends a console session, once, and tells the history.
+func (s *System) CloseConsole(ctx context.Context, c ConsoleSession, actor Actor, machine Object, reason string, bytesIn, bytesOut int64) error {
+	return s.Within(ctx, c.OrgID, actor, func(w *Writer) error {
+		return w.closeConsole(c, machine, reason, bytesIn, bytesOut)
+	})
+}
+
+func (w *Writer) closeConsole(c ConsoleSession, machine Object, reason string, bytesIn, bytesOut int64) error {
+	now := Now()
+	done := w.tx.Model(&ConsoleSession{}).Where("id = ? AND closed_at IS NULL", c.ID).Updates(map[string]any{
+		"closed_at": now, "reason": reason, "bytes_in": bytesIn, "bytes_out": bytesOut})
+	if done.Error != nil || done.RowsAffected == 0 {
+		return done.Error
+	}
+	if err := w.ReturnQuota(Amounts{ResourceConsoles: 1}); err != nil {
+		return err
+	}
+	return w.Record(Event{Action: ActionConsoleClose, Object: machine, Outcome: OutcomeSucceeded, After: map[string]any{
+		"console": c.ID, "reason": reason, "bytes_in": bytesIn, "bytes_out": bytesOut,
+		"seconds": int64(now.Sub(c.OpenedAt).Seconds()),
+	}})
+}
+
+// CloseStaleConsoles ends what a killed node left open, when it starts again.
+func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
+	var open []struct {
+		ConsoleSession
+		MachineName string
+	}
+	err := s.reading(ctx, func(r *Reader) error {
+		return r.tx.Model(&ConsoleSession{}).Select("console_sessions.*, machines.name AS machine_name").
+			Joins("JOIN machines ON machines.id = console_sessions.machine_id").
+			Where("node = ? AND closed_at IS NULL", node).Find(&open).Error
+	})
+	for _, c := range open {
+		if err != nil {
+			break
+		}
+		err = s.CloseConsole(ctx, c.ConsoleSession, SystemActor,
+			Object{Kind: "machine", ID: string(c.MachineID), Name: c.MachineName}, "the portal was restarted", c.BytesIn, c.BytesOut)
+	}
+	return err
+}
+
+// SweepConsoleTickets removes tickets that can't be redeemed any more.
+func (s *System) SweepConsoleTickets(ctx context.Context) error {
+	return s.changing(ctx, func(w *Writer) error {
+		return w.tx.Where("expires_at < ?", Now().Add(-time.Hour)).Delete(&ConsoleTicket{}).Error
+	})
+}

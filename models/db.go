@@ -1,0 +1,288 @@
+package models
+
+import (
+	"context"
+	"crypto/cipher"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Kind is which database serves.
+type Kind string
+
+const (
+	SQLite     Kind = "sqlite"
+	PostgreSQL Kind = "postgres"
+)
+
+// AppRole is the PostgreSQL role that the portal works as: it owns no table,
+// so that row-level security holds for it. The migrations make it.
+const AppRole = "millwright_app"
+
+// Options opens a database.
+type Options struct {
+	// URL is postgres://… or sqlite:///path (or a bare path).
+	URL string
+	// Key seals the clouds' credentials, AES-256-GCM. 32 bytes.
+	Key []byte
+	// MaxConns bounds the PostgreSQL pool. 0 means 20.
+	MaxConns int
+	Logger   *slog.Logger
+}
+
+// DB is the one handle on the database. It gives out System, and System makes
+// every other way in.
+type DB struct {
+	kind   Kind
+	write  *gorm.DB
+	read   *gorm.DB
+	closer []func() error
+	pool   *pgxpool.Pool
+	seal   cipher.AEAD
+	hub    *hub
+	log    *slog.Logger
+}
+
+// KindOf says which database a URL names.
+func KindOf(rawURL string) Kind {
+	if strings.HasPrefix(rawURL, "postgres://") || strings.HasPrefix(rawURL, "postgresql://") {
+		return PostgreSQL
+	}
+	return SQLite
+}
+
+// Open connects and checks the connection. It makes no table: migrations do.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	db := &DB{kind: KindOf(o.URL), hub: newHub(), log: o.Logger}
+	var err error
+	if db.seal, err = newSeal(o.Key); err != nil {
+		return nil, err
+	}
+	if db.kind == PostgreSQL {
+		err = db.openPostgres(ctx, o)
+	} else {
+		err = db.openSQLite(ctx, o)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return db, nil
+}
+
+func (db *DB) openPostgres(ctx context.Context, o Options) error {
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = 20
+	if o.MaxConns > 0 {
+		cfg.MaxConns = int32(min(o.MaxConns, 1000)) // #nosec G115 -- bounded
+	}
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SET ROLE "+AppRole)
+		return err
+	}
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return err
+	}
+	db.closer = append(db.closer, func() error { db.pool.Close(); return nil })
+	conn := stdlib.OpenDBFromPool(db.pool)
+	db.closer = append(db.closer, conn.Close)
+	if err := conn.PingContext(ctx); err != nil {
+		return err
+	}
+	db.write, err = gorm.Open(postgres.New(postgres.Config{Conn: conn}), gormConfig())
+	db.read = db.write
+	return err
+}
+
+// SQLiteDSN is the connection string of the writer, or of a reader. Times are
+// stored as sortable UTC text.
+func SQLiteDSN(path string, readOnly bool) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)",
+	}, "_time_format": {"sqlite"}, "_timezone": {"UTC"}}
+	if readOnly {
+		q.Set("mode", "ro")
+		q["_pragma"] = []string{"busy_timeout(5000)", "cache_size(-4000)"}
+	} else {
+		q.Set("_txlock", "immediate")
+	}
+	return "file:" + path + "?" + q.Encode()
+}
+
+// SQLitePath takes the scheme off a sqlite URL.
+func SQLitePath(rawURL string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(rawURL, "sqlite://"), "file:")
+}
+
+// openSQLite opens one writer, shared with the job queue, and eight readers:
+// separate writers would starve each other.
+func (db *DB) openSQLite(ctx context.Context, o Options) error {
+	path := SQLitePath(o.URL)
+	open := func(readOnly bool, conns int) (*gorm.DB, error) {
+		conn, err := sql.Open("sqlite", SQLiteDSN(path, readOnly))
+		if err != nil {
+			return nil, err
+		}
+		conn.SetMaxOpenConns(conns)
+		conn.SetMaxIdleConns(conns)
+		db.closer = append(db.closer, conn.Close)
+		if err := conn.PingContext(ctx); err != nil {
+			return nil, err
+		}
+		return gorm.Open(sqliteDialector{&sqlite.Dialector{DriverName: "sqlite", Conn: conn}}, gormConfig())
+	}
+	var err error
+	if db.write, err = open(false, 1); err != nil {
+		return err
+	}
+	db.read, err = open(true, 8)
+	return err
+}
+
+func gormConfig() *gorm.Config {
+	return &gorm.Config{
+		Logger:                 logger.Discard, // errors travel up and are logged once
+		TranslateError:         true,
+		SkipDefaultTransaction: true, // every statement already runs in ours
+		NowFunc:                Now,
+	}
+}
+
+// sqliteDialector knows the pure-Go driver's error codes, which gorm's own
+// dialector (made for the cgo driver) doesn't.
+type sqliteDialector struct{ *sqlite.Dialector }
+
+func (d sqliteDialector) Translate(err error) error {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return gorm.ErrDuplicatedKey
+		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return gorm.ErrForeignKeyViolated
+		case sqlite3.SQLITE_CONSTRAINT_CHECK:
+			return gorm.ErrCheckConstraintViolated
+		}
+	}
+	return err
+}
+
+// Now is the clock of every record: UTC, in microseconds, which is what
+// PostgreSQL keeps.
+func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// Kind says which database serves.
+func (db *DB) Kind() Kind { return db.kind }
+
+// Pool is the PostgreSQL pool, shared with the job queue; nil on SQLite.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// SQL is the writer's handle, shared with the job queue.
+func (db *DB) SQL() *sql.DB {
+	conn, _ := db.write.DB()
+	return conn
+}
+
+// Ping says whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.SQL().PingContext(ctx) }
+
+// Close ends every connection.
+func (db *DB) Close() error {
+	var errs []error
+	for i := len(db.closer) - 1; i >= 0; i-- {
+		errs = append(errs, db.closer[i]())
+	}
+	db.closer = nil
+	return errors.Join(errs...)
+}
+
+// transact runs fn in one transaction that sees what scope says. Nobody may
+// use another handle, or the network, inside.
+func (db *DB) transact(ctx context.Context, scope scopeValue, write bool, fn func(tx *gorm.DB) error) error {
+	ctx = context.WithValue(ctx, scopeKey{}, scope)
+	handle, opts := db.read, []*sql.TxOptions{}
+	if write {
+		handle = db.write
+	} else if db.kind == PostgreSQL {
+		opts = append(opts, &sql.TxOptions{ReadOnly: true})
+	}
+	err := handle.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if db.kind == PostgreSQL {
+			system := "off"
+			if scope.all {
+				system = "on"
+			}
+			err := tx.Exec("SELECT set_config('millwright.org', ?, true), set_config('millwright.system', ?, true)",
+				string(scope.org), system).Error
+			if err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	}, opts...)
+	return translate(err)
+}
+
+// translate gives database errors that have a defined outcome their code.
+func translate(err error) error {
+	var known *Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return &Error{Code: CodeNotFound, Message: "There is nothing here.", Err: err}
+	}
+	var (
+		refused *pgconn.ConnectError
+		network *net.OpError
+		pg      *pgconn.PgError
+	)
+	down := errors.As(err, &refused) || errors.As(err, &network) ||
+		(errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "08") || pg.Code == "53300"))
+	var lite *driver.Error
+	if errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+			down = true
+		}
+	}
+	if down {
+		return &Error{Code: CodeDown, Message: "The database does not answer just now. Nothing was changed; try again in a moment.", Err: err}
+	}
+	return err
+}
+
+// sqlTx is the transaction under gorm, for the job queue's insert.
+func sqlTx(tx *gorm.DB) *sql.Tx {
+	t, _ := tx.Statement.ConnPool.(*sql.Tx)
+	return t
+}
+
+// exprAdd is column + n, computed by the database.
+func exprAdd(column string, n int64) clause.Expr {
+	return gorm.Expr(column+" + ?", n)
+}

@@ -1,0 +1,139 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Network is an org's private network. It belongs to one cloud.
+type Network struct {
+	ID        NetworkID `gorm:"primaryKey"`
+	OrgID     OrgID
+	CloudID   CloudID
+	Name      string
+	CIDR      string `gorm:"column:cidr"`
+	Gateway   string
+	PortGroup string // in vSphere
+	IsDefault bool   // of its cloud
+	NextHost  int64  // where the search for a free address begins
+	CreatedAt time.Time
+}
+
+// Address is one taken address of a network.
+type Address struct {
+	OrgID     OrgID
+	NetworkID NetworkID `gorm:"primaryKey"`
+	Address   string    `gorm:"primaryKey"`
+	Host      int64     // offset in the network, for ordering
+	MachineID MachineID
+	CreatedAt time.Time
+}
+
+// PutNetwork makes a network by org, cloud and name. Idempotent.
+func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
+	err := s.Within(ctx, n.OrgID, SystemActor, func(w *Writer) error {
+		var have Network
+		err := w.tx.Take(&have, "cloud_id = ? AND name = ?", n.CloudID, n.Name).Error
+		if err == nil {
+			n = have
+			return nil
+		}
+		if !errors.Is(err, gorm.ErrRecordNotFound) {
+			return err
+		}
+		n.ID, n.CreatedAt, n.NextHost = NewID[NetworkID](), Now(), firstHost
+		return w.tx.Create(&n).Error
+	})
+	return n, err
+}
+
+// Networks lists the org's networks, default ones first.
+func (r *Reader) Networks() ([]Network, error) {
+	var rows []Network
+	return rows, r.tx.Order("is_default DESC, name").Find(&rows).Error
+}
+
+// Network returns one of the org's.
+func (r *Reader) Network(id NetworkID) (Network, error) {
+	var n Network
+	return n, absent(r.tx.Take(&n, "id = ?", id).Error, "network")
+}
+
+// firstHost leaves .0 (network) and .1 to .9 (gateways) alone.
+const firstHost = 10
+
+// TakeAddress gives the machine the next free address of the network. The
+// update of the network's row makes concurrent takers queue; the primary key
+// would refuse a double one anyway.
+func (w *Writer) TakeAddress(id NetworkID, machine MachineID) (Network, string, error) {
+	done := w.tx.Model(&Network{}).Where("id = ?", id).Update("next_host", exprAdd("next_host", 1))
+	if done.Error != nil {
+		return Network{}, "", done.Error
+	}
+	n, err := w.Network(id)
+	if err != nil {
+		return n, "", err
+	}
+	prefix, err := netip.ParsePrefix(n.CIDR)
+	if err != nil {
+		return n, "", fmt.Errorf("network %s: %w", n.ID, err)
+	}
+	last := int64(1)<<(prefix.Addr().BitLen()-prefix.Bits()) - 2 // the one before broadcast
+	host, err := w.freeHost(id, n.NextHost-1, last)
+	if err != nil {
+		return n, "", err
+	}
+	address := hostAddress(prefix, host).String()
+	if err := w.tx.Model(&Network{}).Where("id = ?", id).Update("next_host", host+1).Error; err != nil {
+		return n, "", err
+	}
+	return n, address, w.tx.Create(&Address{
+		OrgID: n.OrgID, NetworkID: id, Address: address, Host: host, MachineID: machine, CreatedAt: Now(),
+	}).Error
+}
+
+// freeHost looks for a gap from start on, and once more from the beginning.
+func (w *Writer) freeHost(id NetworkID, start, last int64) (int64, error) {
+	for _, from := range []int64{min(max(start, firstHost), last+1), firstHost} {
+		host := from
+		for host <= last {
+			var taken []int64
+			err := w.tx.Model(&Address{}).Where("network_id = ? AND host >= ?", id, host).
+				Order("host").Limit(256).Pluck("host", &taken).Error
+			if err != nil {
+				return 0, err
+			}
+			for _, t := range taken {
+				if t != host {
+					return host, nil
+				}
+				host++
+			}
+			if len(taken) < 256 && host <= last {
+				return host, nil
+			}
+		}
+	}
+	return 0, &Error{Code: CodeQuota, Message: "This network has no free address left. Choose another network, or delete a machine in it."}
+}
+
+func hostAddress(prefix netip.Prefix, host int64) netip.Addr {
+	bytes := prefix.Masked().Addr().AsSlice()
+	for i := len(bytes) - 1; i >= 0 && host > 0; i-- {
+		host += int64(bytes[i])
+		bytes[i] = byte(host & 0xff) // #nosec G115 -- masked
+		host >>= 8
+	}
+	a, _ := netip.AddrFromSlice(bytes)
+	return a
+}
+
+// releaseAddress gives the machine's addresses back.
+func (w *Writer) releaseAddress(machine MachineID) error {
+	return w.tx.Where("machine_id = ?", machine).Delete(&Address{}).Error
+}

@@ -1,0 +1,123 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Resource is one thing that an org has a limited amount of.
+type Resource string
+
+const (
+	ResourceMachines  Resource = "machines"
+	ResourceVCPUs     Resource = "vcpus"
+	ResourceMemory    Resource = "memory_mib"
+	ResourceStorage   Resource = "storage_gib"
+	ResourcePublicIPs Resource = "public_ips"
+	ResourceConsoles  Resource = "consoles"
+)
+
+// Resources lists them in the order of the dashboard, which is also the order
+// in which rows are locked, so that two orders never wait for each other.
+var Resources = []Resource{
+	ResourceMachines, ResourceVCPUs, ResourceMemory, ResourceStorage, ResourcePublicIPs, ResourceConsoles,
+}
+
+var resourceNames = map[Resource]string{
+	ResourceMachines: "machines", ResourceVCPUs: "vCPUs", ResourceMemory: "MiB of memory",
+	ResourceStorage: "GiB of storage", ResourcePublicIPs: "public IPs", ResourceConsoles: "open consoles",
+}
+
+// Limits is what an org may have, and Amounts what it takes, by resource.
+type (
+	Limits  map[Resource]int64
+	Amounts map[Resource]int64
+)
+
+// Quota is one bar: taken never exceeds the limit; the database refuses it.
+type Quota struct {
+	OrgID    OrgID    `gorm:"primaryKey"`
+	Resource Resource `gorm:"primaryKey"`
+	Ceiling  int64
+	Used     int64
+}
+
+// Quotas lists the org's bars in the order of Resources.
+func (r *Reader) Quotas() ([]Quota, error) {
+	var rows []Quota
+	if err := r.tx.Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b Quota) int {
+		return slices.Index(Resources, a.Resource) - slices.Index(Resources, b.Resource)
+	})
+	return rows, nil
+}
+
+// TakeQuota takes all amounts or none: each by one conditional update, so that
+// a hundred at once on a quota of ten make exactly ten.
+func (w *Writer) TakeQuota(amounts Amounts) error {
+	for _, res := range Resources {
+		n := amounts[res]
+		if n == 0 {
+			continue
+		}
+		done := w.tx.Model(&Quota{}).Where("resource = ? AND used + ? <= ceiling", res, n).
+			Update("used", exprAdd("used", n))
+		if done.Error != nil {
+			return done.Error
+		}
+		if done.RowsAffected == 0 {
+			return w.quotaRefusal(res, n)
+		}
+	}
+	return nil
+}
+
+func (w *Writer) quotaRefusal(res Resource, wanted int64) error {
+	var q Quota
+	if err := w.tx.Limit(1).Find(&q, "resource = ?", res).Error; err != nil {
+		return err
+	}
+	return &Error{Code: CodeQuota, Message: fmt.Sprintf(
+		"This needs %d %s, and %d of the org's %d are taken. Delete a machine, choose a smaller size, or ask your provider for more.",
+		wanted, resourceNames[res], q.Used, q.Ceiling)}
+}
+
+// ReturnQuota gives amounts back. The caller makes sure that it does so once.
+func (w *Writer) ReturnQuota(amounts Amounts) error {
+	for _, res := range Resources {
+		if n := amounts[res]; n != 0 {
+			err := w.tx.Model(&Quota{}).Where("resource = ?", res).Update("used", exprAdd("used", -n)).Error
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Writer) setLimits(org OrgID, limits Limits) error {
+	for _, res := range Resources {
+		done := w.tx.Model(&Quota{}).Where("org_id = ? AND resource = ?", org, res).Update("ceiling", limits[res])
+		if done.Error != nil {
+			return done.Error
+		}
+		if done.RowsAffected == 0 {
+			if err := w.tx.Create(&Quota{OrgID: org, Resource: res, Ceiling: limits[res]}).Error; err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CountedQuota recomputes what is used from the machines themselves, to be
+// compared with Quotas.
+func (r *Reader) CountedQuota() (Amounts, error) {
+	var sum struct{ N, VCPUs, Memory, Disk int64 }
+	err := r.tx.Model(&Machine{}).Select(`COUNT(*) AS n, COALESCE(SUM(vcpus),0) AS v_cp_us,
+		COALESCE(SUM(memory_mib),0) AS memory, COALESCE(SUM(disk_gib),0) AS disk`).
+		Where("reserved = ?", true).Scan(&sum).Error
+	return Amounts{ResourceMachines: sum.N, ResourceVCPUs: sum.VCPUs, ResourceMemory: sum.Memory, ResourceStorage: sum.Disk}, err
+}

@@ -1,0 +1,57 @@
+package models
+
+// Role is what a member may do in an org, or a user at the provider.
+type Role string
+
+const (
+	RoleAdmin   Role = "admin"   // people, networks, everything in the org
+	RoleUser    Role = "user"    // orders and operates machines, opens consoles
+	RoleAuditor Role = "auditor" // reads everything of the org, changes nothing
+
+	RoleOperator        Role = "operator"         // connects clouds, sets menu, prices and quotas
+	RoleProviderAuditor Role = "provider_auditor" // reads what operators see
+)
+
+// Permission is one thing that a route asks for.
+type Permission string
+
+const (
+	OrgRead        Permission = "org.read"        // dashboard, machines, tasks, network: look
+	CatalogRead    Permission = "catalog.read"    // the menu
+	HistoryRead    Permission = "history.read"    // who did what
+	MachineOrder   Permission = "machine.order"   // create a machine
+	MachineOperate Permission = "machine.operate" // power, rename
+	MachineDelete  Permission = "machine.delete"
+	ConsoleOpen    Permission = "console.open"
+	TaskControl    Permission = "task.control" // cancel, retry
+
+	ProviderRead  Permission = "provider.read"
+	ProviderWrite Permission = "provider.write"
+)
+
+// permissions is the one table that says who may do what; nothing else decides.
+var permissions = map[Permission][]Role{
+	OrgRead:        {RoleAdmin, RoleUser, RoleAuditor},
+	CatalogRead:    {RoleAdmin, RoleUser, RoleAuditor},
+	HistoryRead:    {RoleAdmin, RoleUser, RoleAuditor},
+	MachineOrder:   {RoleAdmin, RoleUser},
+	MachineOperate: {RoleAdmin, RoleUser},
+	MachineDelete:  {RoleAdmin, RoleUser},
+	ConsoleOpen:    {RoleAdmin, RoleUser},
+	TaskControl:    {RoleAdmin, RoleUser},
+	ProviderRead:   {RoleOperator, RoleProviderAuditor},
+	ProviderWrite:  {RoleOperator},
+}
+
+// May says whether the role has the permission.
+func (r Role) May(p Permission) bool {
+	for _, role := range permissions[p] {
+		if role == r {
+			return true
+		}
+	}
+	return false
+}
+
+// RolesWith lists who has the permission, for the table that people read.
+func RolesWith(p Permission) []Role { return append([]Role(nil), permissions[p]...) }

@@ -1,0 +1,172 @@
+package models
+
+import (
+	"context"
+	"time"
+)
+
+// Session is a signed-in browser. Token is stored hashed; ID is what the
+// history may name.
+type Session struct {
+	ID         SessionID `gorm:"primaryKey"`
+	TokenHash  string    // SHA-256 of the cookie's token, hex
+	UserID     UserID
+	Data       string // the cookie store's values, encoded
+	Source     string
+	UserAgent  string
+	CreatedAt  time.Time
+	LastSeenAt time.Time
+	ExpiresAt  time.Time // absolute; idle time is checked against LastSeenAt
+	RevokedAt  *time.Time
+}
+
+// SignedIn is who sits behind a request.
+type SignedIn struct {
+	User    User
+	Session Session
+	Actor   Actor // as the history will tell it, with source and request id
+}
+
+// AddSession stores a fresh session and, in the same transaction, tells of the
+// sign-in in each of the user's orgs (or the provider's history).
+func (s *System) AddSession(ctx context.Context, session Session, actor Actor) error {
+	return s.db.changing(ctx, scopeValue{all: true}, actor, false, func(w *Writer) error {
+		if err := w.tx.Create(&session).Error; err != nil {
+			return err
+		}
+		return w.recordForUser(session.UserID, Event{
+			Action: ActionSignIn, Outcome: OutcomeSucceeded,
+			Object: Object{Kind: "session", ID: string(session.ID), Name: actor.Name},
+		})
+	})
+}
+
+// recordForUser tells of something in every org of the user; one without an
+// org, and everyone at the provider, appears in the provider's history.
+func (w *Writer) recordForUser(user UserID, e Event) error {
+	var members []Member
+	if err := w.tx.Find(&members, "user_id = ?", user).Error; err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := w.recordFor(m.OrgID, e); err != nil {
+			return err
+		}
+	}
+	if len(members) == 0 {
+		return w.recordFor(ProviderOrg, e)
+	}
+	return nil
+}
+
+// RecordForUser tells of a refused sign-in of a known account.
+func (s *System) RecordForUser(ctx context.Context, user UserID, actor Actor, e Event) error {
+	return s.db.changing(ctx, scopeValue{all: true}, actor, true, func(w *Writer) error {
+		return w.recordForUser(user, e)
+	})
+}
+
+// sessionRow brings session and user in one query.
+type sessionRow struct {
+	Session
+	UserEmail    string
+	UserName     string
+	ProviderRole Role
+}
+
+// SessionByToken returns the live session and its user. Expired, idle, revoked
+// and unknown ones, and those of disabled accounts, are all ErrNotFound.
+func (s *System) SessionByToken(ctx context.Context, tokenHash string, idle time.Duration) (SignedIn, error) {
+	var row sessionRow
+	now := Now()
+	err := s.reading(ctx, func(r *Reader) error {
+		return absent(r.tx.Model(&Session{}).
+			Select("sessions.*, users.email AS user_email, users.name AS user_name, users.provider_role").
+			Joins("JOIN users ON users.id = sessions.user_id AND users.disabled_at IS NULL").
+			Where("token_hash = ? AND revoked_at IS NULL AND expires_at > ? AND last_seen_at > ?", tokenHash, now, now.Add(-idle)).
+			Take(&row).Error, "session")
+	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	user := User{ID: row.UserID, Email: row.UserEmail, Name: row.UserName, ProviderRole: row.ProviderRole}
+	return SignedIn{User: user, Session: row.Session, Actor: Actor{
+		Kind: ActorUser, ID: string(user.ID), Name: user.Name, SessionID: row.ID,
+	}}, nil
+}
+
+// SaveSession updates a live session's data and last-seen time. It never makes
+// one: a revoked session stays dead, whatever a late response tries to save.
+func (s *System) SaveSession(ctx context.Context, id SessionID, data string) error {
+	return s.changing(ctx, func(w *Writer) error {
+		return w.tx.Model(&Session{}).Where("id = ? AND revoked_at IS NULL", id).
+			Updates(map[string]any{"data": data, "last_seen_at": Now()}).Error
+	})
+}
+
+// RevokeSession ends a session, and tells of the sign-out.
+func (s *System) RevokeSession(ctx context.Context, who SignedIn) error {
+	return s.db.changing(ctx, scopeValue{all: true}, who.Actor, false, func(w *Writer) error {
+		done := w.tx.Model(&Session{}).Where("id = ? AND revoked_at IS NULL", who.Session.ID).Update("revoked_at", Now())
+		if done.Error != nil || done.RowsAffected == 0 {
+			return done.Error
+		}
+		w.touchOf(ProviderOrg, "session", string(who.Session.ID))
+		return w.recordForUser(who.User.ID, Event{
+			Action: ActionSignOut, Outcome: OutcomeSucceeded,
+			Object: Object{Kind: "session", ID: string(who.Session.ID), Name: who.User.Name},
+		})
+	})
+}
+
+// Throttle counts failures under a key (an account, a source) in a window.
+type Throttle struct {
+	Key       string `gorm:"primaryKey"`
+	Failures  int
+	WindowEnd time.Time
+}
+
+// Throttled returns how long the key has to wait: zero where it may go on.
+func (s *System) Throttled(ctx context.Context, key string, limit int) (time.Duration, error) {
+	var t Throttle
+	err := s.reading(ctx, func(r *Reader) error {
+		return r.tx.Where("key = ?", key).Limit(1).Find(&t).Error
+	})
+	if err != nil || t.Failures < limit {
+		return 0, err
+	}
+	return max(0, time.Until(t.WindowEnd)), nil
+}
+
+// CountFailure adds one under the key and returns the count in this window.
+// One statement decides, so that parallel guesses all count.
+func (s *System) CountFailure(ctx context.Context, key string, window time.Duration) (int, error) {
+	var failures int
+	now := Now()
+	err := s.changing(ctx, func(w *Writer) error {
+		return w.tx.Raw(`INSERT INTO throttles (key, failures, window_end) VALUES (?, 1, ?)
+			ON CONFLICT (key) DO UPDATE SET
+			  failures = CASE WHEN throttles.window_end <= ? THEN 1 ELSE throttles.failures + 1 END,
+			  window_end = CASE WHEN throttles.window_end <= ? THEN excluded.window_end ELSE throttles.window_end END
+			RETURNING failures`, key, now.Add(window), now, now).Scan(&failures).Error
+	})
+	return failures, err
+}
+
+// ForgetFailures clears the key after a success.
+func (s *System) ForgetFailures(ctx context.Context, key string) error {
+	return s.changing(ctx, func(w *Writer) error {
+		return w.tx.Where("key = ?", key).Delete(&Throttle{}).Error
+	})
+}
+
+// SweepSessions removes what ended more than the given time ago.
+func (s *System) SweepSessions(ctx context.Context, olderThan time.Duration) error {
+	before := Now().Add(-olderThan)
+	return s.changing(ctx, func(w *Writer) error {
+		if err := w.tx.Where("expires_at < ? OR revoked_at < ?", before, before).Delete(&Session{}).Error; err != nil {
+			return err
+		}
+		return w.tx.Where("window_end < ?", before).Delete(&Throttle{}).Error
+	})
+}

@@ -1,0 +1,54 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// User is an account; its rights in an org are its Member rows.
+type User struct {
+	ID           UserID `gorm:"primaryKey"`
+	Email        string // lower case, unique
+	Name         string
+	PasswordHash string // argon2id, encoded with its parameters
+	ProviderRole Role   // "" for tenants
+	CreatedAt    time.Time
+	DisabledAt   *time.Time
+}
+
+// NormalEmail is the form in which addresses are stored and compared.
+func NormalEmail(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// UserByEmail finds an account for sign-in.
+func (s *System) UserByEmail(ctx context.Context, email string) (User, error) {
+	var u User
+	err := s.reading(ctx, func(r *Reader) error {
+		return absent(r.tx.Take(&u, "email = ?", NormalEmail(email)).Error, "account")
+	})
+	return u, err
+}
+
+// PutUser makes an account by its address, or updates name and provider role;
+// an existing password stays. Used by configuration; idempotent.
+func (s *System) PutUser(ctx context.Context, u User) (User, error) {
+	u.Email = NormalEmail(u.Email)
+	err := s.changing(ctx, func(w *Writer) error {
+		var have User
+		err := w.tx.Take(&have, "email = ?", u.Email).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			u.ID, u.CreatedAt = NewID[UserID](), Now()
+			return w.tx.Create(&u).Error
+		}
+		if err != nil {
+			return err
+		}
+		u.ID, u.CreatedAt, u.PasswordHash = have.ID, have.CreatedAt, have.PasswordHash
+		return w.tx.Model(&User{}).Where("id = ?", have.ID).
+			Updates(map[string]any{"name": u.Name, "provider_role": u.ProviderRole}).Error
+	})
+	return u, err
+}
