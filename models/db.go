@@ -256,6 +256,9 @@ func translate(err error) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return &Error{Code: CodeNotFound, Message: "There is nothing here.", Err: err}
 	}
+	if badText(err) {
+		return &Error{Code: CodeInvalid, Message: "Some of this text has characters that can't be stored.", Err: err}
+	}
 	var (
 		refused *pgconn.ConnectError
 		network *net.OpError
@@ -276,10 +279,32 @@ func translate(err error) error {
 	return err
 }
 
+// badText says whether PostgreSQL refused text: NUL, or not UTF-8.
+func badText(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "22021" || pg.Code == "22P05")
+}
+
 // sqlTx is the transaction under gorm, for the job queue's insert.
 func sqlTx(tx *gorm.DB) *sql.Tx {
 	t, _ := tx.Statement.ConnPool.(*sql.Tx)
 	return t
+}
+
+// notify sends text to every node with the transaction's commit. PostgreSQL only.
+func notify(tx *gorm.DB, text string) error {
+	return tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, text).Error
+}
+
+// countFailure adds a failure to the key's window, or opens a new one; one
+// statement decides, so that parallel guesses all count.
+func countFailure(tx *gorm.DB, key string, now, end time.Time) (failures int, err error) {
+	err = tx.Raw(`INSERT INTO throttles (key, failures, window_end) VALUES (?, 1, ?)
+		ON CONFLICT (key) DO UPDATE SET
+		  failures = CASE WHEN throttles.window_end <= ? THEN 1 ELSE throttles.failures + 1 END,
+		  window_end = CASE WHEN throttles.window_end <= ? THEN excluded.window_end ELSE throttles.window_end END
+		RETURNING failures`, key, end, now, now).Scan(&failures).Error
+	return failures, err
 }
 
 // exprAdd is column + n, computed by the database.

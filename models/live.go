@@ -15,7 +15,7 @@ type Change struct {
 	ID   string `json:"id"`
 }
 
-// Touch marks a row as changed, to be announced at commit.
+// touch marks a row as changed, to be announced at commit.
 func (w *Writer) touch(kind, id string) {
 	c := Change{Org: w.scope.org, Kind: kind, ID: id}
 	for _, have := range w.changed {
@@ -44,7 +44,7 @@ func (w *Writer) announce() error {
 		if err != nil {
 			return err
 		}
-		if err := w.tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, string(text)).Error; err != nil {
+		if err := notify(w.tx, string(text)); err != nil {
 			return err
 		}
 	}

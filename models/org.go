@@ -49,7 +49,7 @@ type Membership struct {
 
 // membershipRow is what the joins below bring.
 type membershipRow struct {
-	orgRow
+	Row  orgRow `gorm:"embedded"`
 	Role Role
 }
 
@@ -63,7 +63,7 @@ func (s *System) Memberships(ctx context.Context, user UserID) ([]Membership, er
 	})
 	list := make([]Membership, len(rows))
 	for i, row := range rows {
-		list[i] = Membership{Org: row.org(), Role: row.Role}
+		list[i] = Membership{Org: row.Row.org(), Role: row.Role}
 	}
 	return list, err
 }
@@ -81,7 +81,7 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 	if err != nil {
 		return nil, absent(err, "page")
 	}
-	return &Scope{db: s.db, org: row.org(), role: row.Role, actor: who.Actor}, nil
+	return &Scope{db: s.db, org: row.Row.org(), role: row.Role, actor: who.Actor}, nil
 }
 
 // PutOrg makes an org by its slug, or renames it, and sets its limits. Used by

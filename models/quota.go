@@ -42,6 +42,9 @@ type Quota struct {
 	Used     int64
 }
 
+// TableName spells the plural: gorm takes quota for one.
+func (Quota) TableName() string { return "quotas" }
+
 // Quotas lists the org's bars in the order of Resources.
 func (r *Reader) Quotas() ([]Quota, error) {
 	var rows []Quota
@@ -115,9 +118,9 @@ func (w *Writer) setLimits(org OrgID, limits Limits) error {
 // CountedQuota recomputes what is used from the machines themselves, to be
 // compared with Quotas.
 func (r *Reader) CountedQuota() (Amounts, error) {
-	var sum struct{ N, VCPUs, Memory, Disk int64 }
-	err := r.tx.Model(&Machine{}).Select(`COUNT(*) AS n, COALESCE(SUM(vcpus),0) AS v_cp_us,
+	var sum struct{ Machines, Cores, Memory, Disk int64 }
+	err := r.tx.Model(&Machine{}).Select(`COUNT(*) AS machines, COALESCE(SUM(vcpus),0) AS cores,
 		COALESCE(SUM(memory_mib),0) AS memory, COALESCE(SUM(disk_gib),0) AS disk`).
 		Where("reserved = ?", true).Scan(&sum).Error
-	return Amounts{ResourceMachines: sum.N, ResourceVCPUs: sum.VCPUs, ResourceMemory: sum.Memory, ResourceStorage: sum.Disk}, err
+	return Amounts{ResourceMachines: sum.Machines, ResourceVCPUs: sum.Cores, ResourceMemory: sum.Memory, ResourceStorage: sum.Disk}, err
 }

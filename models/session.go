@@ -119,47 +119,6 @@ func (s *System) RevokeSession(ctx context.Context, who SignedIn) error {
 	})
 }
 
-// Throttle counts failures under a key (an account, a source) in a window.
-type Throttle struct {
-	Key       string `gorm:"primaryKey"`
-	Failures  int
-	WindowEnd time.Time
-}
-
-// Throttled returns how long the key has to wait: zero where it may go on.
-func (s *System) Throttled(ctx context.Context, key string, limit int) (time.Duration, error) {
-	var t Throttle
-	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Where("key = ?", key).Limit(1).Find(&t).Error
-	})
-	if err != nil || t.Failures < limit {
-		return 0, err
-	}
-	return max(0, time.Until(t.WindowEnd)), nil
-}
-
-// CountFailure adds one under the key and returns the count in this window.
-// One statement decides, so that parallel guesses all count.
-func (s *System) CountFailure(ctx context.Context, key string, window time.Duration) (int, error) {
-	var failures int
-	now := Now()
-	err := s.changing(ctx, func(w *Writer) error {
-		return w.tx.Raw(`INSERT INTO throttles (key, failures, window_end) VALUES (?, 1, ?)
-			ON CONFLICT (key) DO UPDATE SET
-			  failures = CASE WHEN throttles.window_end <= ? THEN 1 ELSE throttles.failures + 1 END,
-			  window_end = CASE WHEN throttles.window_end <= ? THEN excluded.window_end ELSE throttles.window_end END
-			RETURNING failures`, key, now.Add(window), now, now).Scan(&failures).Error
-	})
-	return failures, err
-}
-
-// ForgetFailures clears the key after a success.
-func (s *System) ForgetFailures(ctx context.Context, key string) error {
-	return s.changing(ctx, func(w *Writer) error {
-		return w.tx.Where("key = ?", key).Delete(&Throttle{}).Error
-	})
-}
-
 // SweepSessions removes what ended more than the given time ago.
 func (s *System) SweepSessions(ctx context.Context, olderThan time.Duration) error {
 	before := Now().Add(-olderThan)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -57,6 +58,7 @@ func EmptyPostgresURL(t testing.TB) string {
 }
 
 type postgresServer struct {
+	lifeline io.Closer // held open, never closed: collected, it would end the server
 	port  int
 	admin *sql.DB
 	mu    sync.Mutex // a template copies one at a time
@@ -112,13 +114,14 @@ func startPostgres() (*postgresServer, error) {
 pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$3"`
 	cmd := run("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
 	cmd.SysProcAttr, cmd.Dir = attr, "/"
-	if _, err := cmd.StdinPipe(); err != nil {
+	lifeline, err := cmd.StdinPipe()
+	if err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &postgresServer{port: port}
+	s := &postgresServer{port: port, lifeline: lifeline}
 	if s.admin, err = sql.Open("pgx", s.url("postgres")); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,132 @@
+package models_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
+)
+
+func TestHundredAtOnceOnQuotaOfTenMakeTen(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		limits := models.Limits{models.ResourceMachines: 10, models.ResourceVCPUs: 1000, models.ResourceMemory: 1 << 20}
+		if _, err := w.System.PutOrg(ctx, "acme", "Acme", limits); err != nil {
+			t.Fatal(err)
+		}
+		s := w.Scope(t, "user@acme.example", "acme")
+		var wg sync.WaitGroup
+		results := make(chan error, 100)
+		for range 100 {
+			wg.Go(func() {
+				results <- s.Change(ctx, func(tx *models.Writer) error {
+					if err := tx.TakeQuota(models.Amounts{models.ResourceMachines: 1, models.ResourceVCPUs: 2}); err != nil {
+						return err
+					}
+					return tx.Record(models.Event{Action: models.ActionMachineCreate, Outcome: models.OutcomeAccepted})
+				})
+			})
+		}
+		wg.Wait()
+		close(results)
+		taken := 0
+		for err := range results {
+			switch {
+			case err == nil:
+				taken++
+			case !errors.Is(err, models.ErrQuota):
+				t.Errorf("neither taken nor refused: %v", err)
+			}
+		}
+		if taken != 10 {
+			t.Errorf("%d were taken", taken)
+		}
+		_ = s.Read(ctx, func(r *models.Reader) error {
+			quotas, err := r.Quotas()
+			if err != nil {
+				t.Error(err)
+			}
+			for _, q := range quotas {
+				if want := map[models.Resource]int64{models.ResourceMachines: 10, models.ResourceVCPUs: 20}[q.Resource]; q.Used != want {
+					t.Errorf("%s: %d used, want %d", q.Resource, q.Used, want)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func TestAddressesAreTakenOnceAndReused(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		n, err := w.System.PutNetwork(ctx, models.Network{OrgID: w.Acme.ID, CloudID: w.Public.ID, Name: "tiny", CIDR: "10.9.0.0/28", Gateway: "10.9.0.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := w.Machine(t, "m-0")
+		seen := map[string]bool{}
+		take := func() (string, error) {
+			var address string
+			err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) (err error) {
+				_, address, err = tx.TakeAddress(n.ID, first.ID)
+				return err
+			})
+			return address, err
+		}
+		for range 5 { // .10 to .14 of a /28; .15 is broadcast
+			a, err := take()
+			if err != nil || seen[a] {
+				t.Fatalf("address %q: %v", a, err)
+			}
+			seen[a] = true
+		}
+		if _, err := take(); !errors.Is(err, models.ErrQuota) {
+			t.Fatalf("sixth address: %v", err)
+		}
+		if err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) error { return tx.ReleaseMachine(first.ID) }); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := take(); err == nil && seen[a] {
+			return
+		} else {
+			t.Fatalf("after release: %q %v", a, err)
+		}
+	})
+}
+
+func TestReleaseGivesBackOnce(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		m, other := w.Machine(t, "web-1"), w.Machine(t, "web-2")
+		ctx := context.Background()
+		for range 3 {
+			if err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) error { return tx.ReleaseMachine(m.ID) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
+			quotas, err := r.Quotas()
+			if err != nil {
+				return err
+			}
+			counted, err := r.CountedQuota()
+			for _, q := range quotas {
+				if q.Used != counted[q.Resource] || q.Used != other.Amounts()[q.Resource] {
+					t.Errorf("%s: %d used, %d counted", q.Resource, q.Used, counted[q.Resource])
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

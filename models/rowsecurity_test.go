@@ -1,0 +1,56 @@
+package models_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/millwright/millwright/internal/testkit"
+)
+
+// A query that forgets the org still sees the org's rows only: the database
+// itself says so.
+func TestRawQueryInOneOrgSeesNoOther(t *testing.T) {
+	t.Parallel()
+	db := testkit.Postgres(t)
+	w := testkit.NewWorld(t, db)
+	w.Machine(t, "web-1")
+	ctx := context.Background()
+	count := func(org, query string) int {
+		tx, err := db.SQL().BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		if _, err := tx.ExecContext(ctx, "SELECT set_config('millwright.org', $1, true)", org); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := tx.QueryRowContext(ctx, query).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for query, want := range map[string][3]int{ // acme, globex, no org
+		"SELECT COUNT(*) FROM machines":      {1, 0, 0},
+		"SELECT COUNT(*) FROM addresses":     {1, 0, 0},
+		"SELECT COUNT(*) FROM networks":      {2, 1, 0},
+		"SELECT COUNT(*) FROM orgs":          {1, 1, 0},
+		"SELECT COUNT(*) FROM users":         {3, 2, 0},
+		"SELECT COUNT(*) FROM members":       {3, 2, 0},
+		"SELECT COUNT(*) FROM sessions":      {0, 0, 0},
+		"SELECT COUNT(*) FROM cloud_secrets": {0, 0, 0},
+	} {
+		got := [3]int{count(string(w.Acme.ID), query), count(string(w.Globex.ID), query), count("", query)}
+		if got != want {
+			t.Errorf("%s: acme, globex and nobody see %v, want %v", query, got, want)
+		}
+	}
+	if _, err := db.SQL().ExecContext(ctx, "SELECT set_config('millwright.system', 'on', false)"); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []string{"UPDATE audit_events SET actor_name = 'x'", "DELETE FROM audit_events", "DROP TABLE machines", "ALTER TABLE machines DISABLE ROW LEVEL SECURITY"} {
+		if _, err := db.SQL().ExecContext(ctx, change); err == nil {
+			t.Errorf("%s was allowed", change)
+		}
+	}
+}
