@@ -1,0 +1,71 @@
+// Live pages. One event stream per page, at body[data-events]; it carries ids
+// only: {"kind": "machine", "id": "…"}. Each becomes an event on body that
+// fragments name in hx-trigger, and htmx fetches them anew:
+//
+//	mw:machine-<id>, mw:task-<id>, mw:event-<id>   that row changed
+//	mw:machine, mw:task, mw:event                  some row of the kind did
+//	mw:machine-new, mw:task-new                    one that this page doesn't show yet
+//	mw:all                                         we may have missed something
+//
+// Changes are gathered for a moment, so that a busy task costs a few requests
+// a second at most. While the tab is hidden the stream is closed.
+const GATHER_MS = 400;
+
+export function live(root) {
+  const url = root.body.dataset.events;
+  if (!url) return;
+  let source = null;
+  let opened = false;
+  let timer = 0;
+  const changed = new Map();
+
+  const tell = (name) => root.body.dispatchEvent(new CustomEvent(name));
+
+  function flush() {
+    timer = 0;
+    const kinds = new Set();
+    const fresh = new Set();
+    for (const { kind, id } of changed.values()) {
+      kinds.add(kind);
+      tell(`mw:${kind}-${id}`);
+      if (!root.querySelector(`[data-${kind}-id="${CSS.escape(id)}"]`)) fresh.add(kind);
+    }
+    changed.clear();
+    for (const kind of kinds) tell(`mw:${kind}`);
+    for (const kind of fresh) tell(`mw:${kind}-new`);
+  }
+
+  function onMessage(event) {
+    const { kind, id } = JSON.parse(event.data);
+    if (kind === "all") {
+      tell("mw:all");
+      return;
+    }
+    if (!/^[a-z]+$/.test(kind) || !id) return;
+    changed.set(`${kind} ${id}`, { kind, id });
+    timer ||= setTimeout(flush, GATHER_MS);
+  }
+
+  function open() {
+    if (source) return;
+    source = new EventSource(url);
+    source.onmessage = onMessage;
+    source.onopen = () => {
+      // After a gap, whatever is shown may be out of date.
+      if (opened) tell("mw:all");
+      opened = true;
+    };
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+  }
+
+  root.addEventListener("visibilitychange", () => (root.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", () => {
+    if (!root.hidden) open();
+  });
+  if (!root.hidden) open();
+}

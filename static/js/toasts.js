@@ -1,0 +1,25 @@
+// Short messages in the corner. They come with the page (flash), with an htmx
+// answer (HX-Trigger: {"mw:toast": {"tone": "good", "text": "…"}}), or from
+// another script by the same event. Errors stay until dismissed.
+const STAY_MS = 6000;
+
+function arm(card) {
+  if (card.dataset.tone !== "bad") setTimeout(() => card.remove(), STAY_MS);
+}
+
+function show(region, { tone = "good", text = "" }) {
+  const template = region.querySelector(`template[data-toast="${CSS.escape(tone)}"]`);
+  if (!template || !text) return;
+  const card = template.content.firstElementChild.cloneNode(true);
+  card.querySelector("p").textContent = text;
+  region.append(card);
+  arm(card);
+}
+
+export function toasts(root) {
+  const region = root.querySelector("[data-toasts]");
+  if (!region) return;
+  for (const card of region.querySelectorAll(".toast-card")) arm(card);
+  root.addEventListener("mw:toast", (event) => show(region, event.detail));
+  root.addEventListener("click", (event) => event.target.closest("[data-toast-close]")?.closest(".toast-card").remove());
+}
