@@ -25,6 +25,7 @@ const (
 	ActionConsoleClose  Action = "console.close"
 	ActionConsoleRefuse Action = "console.refused"
 	ActionAccessRefused Action = "access.refused"
+	ActionPasswordSet   Action = "user.password"
 	ActionConfigChange  Action = "provider.configure"
 )
 
@@ -33,7 +34,7 @@ var Actions = []Action{
 	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineState,
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleRefuse,
-	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionAccessRefused, ActionConfigChange,
+	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionPasswordSet, ActionAccessRefused, ActionConfigChange,
 }
 
 // Outcome is how it ended.

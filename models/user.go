@@ -52,3 +52,16 @@ func (s *System) PutUser(ctx context.Context, u User) (User, error) {
 	})
 	return u, err
 }
+
+// SetPassword stores a new password hash and ends every session of the account.
+func (s *System) SetPassword(ctx context.Context, id UserID, hash string) error {
+	return s.changing(ctx, func(w *Writer) error {
+		if err := w.tx.Model(&User{}).Where("id = ?", id).Update("password_hash", hash).Error; err != nil {
+			return err
+		}
+		if err := w.tx.Model(&Session{}).Where("user_id = ? AND revoked_at IS NULL", id).Update("revoked_at", Now()).Error; err != nil {
+			return err
+		}
+		return w.recordForUser(id, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded, Object: Object{Kind: "user", ID: string(id)}})
+	})
+}

@@ -1,0 +1,48 @@
+// Command millwright is the portal: a self-service menu of virtual machines on
+// VMware vSphere, for many orgs at once. This package only reads flags, builds
+// each part once, wires them and stops them in order.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker for releases.
+var version = "dev"
+
+type cli struct {
+	LogLevel slog.Level `help:"debug, info, warn or error." default:"info" env:"MILLWRIGHT_LOG_LEVEL"`
+
+	Demo        demoCommand        `cmd:"" help:"Serve a portal with an embedded lab: two simulated vCenters, three orgs, some machines. Needs nothing else."`
+	Serve       serveCommand       `cmd:"" help:"Serve the portal for the vCenters that a configuration file names."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the database to the present tables."`
+	SetPassword setPasswordCommand `cmd:"" help:"Set an account's password, read from standard input."`
+	LabVcenter  labVCenterCommand  `cmd:"" help:"Run one simulated vCenter (the demo starts two of these)."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	var c cli
+	k := kong.Parse(&c, kong.Name("millwright"),
+		kong.Description("Self-service virtual machines on VMware vSphere."), kong.UsageOnError())
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	slog.SetDefault(log)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	k.Bind(log)
+	k.FatalIfErrorf(k.Run())
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(k *kong.Kong) error {
+	_, err := k.Stdout.Write([]byte("millwright " + version + "\n"))
+	return err
+}

@@ -1,0 +1,169 @@
+// Package archtest holds the direction in which packages may import each
+// other, and the calls that only one place may make. It parses the source; it
+// needs no build.
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/millwright/millwright/"
+
+// allowed says which of our packages a package may import. Data flows one way:
+// cmd → web → handlers → internal/<room> → models → database.
+var allowed = map[string][]string{
+	"models":            {},
+	"migrations":        {},
+	"static":            {},
+	"views":             {"models", "views/ui", "static"},
+	"views/ui":          {"models", "static"},
+	"handlers":          {"models", "views", "views/ui", "static", "internal/identity", "internal/factory", "internal/console", "internal/config"},
+	"web":               {"models", "views", "views/ui", "static", "handlers", "internal/identity", "internal/config"},
+	"internal/config":   {},
+	"internal/identity": {"models"},
+	"internal/jobs":     {"models"},
+	"internal/vsphere":  {},
+	"internal/console":  {"models", "internal/vsphere"},
+	"internal/factory":  {"models", "internal/vsphere", "internal/jobs"},
+	"internal/lab":      {},
+	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
+		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/lab"},
+}
+
+// testOnly packages may import anything, and nothing of the portal imports them.
+var testOnly = []string{"internal/testkit", "internal/archtest", "e2e", "bench", "views/preview"}
+
+type source struct {
+	path string // from the module's root
+	pkg  string
+	file *ast.File
+	set  *token.FileSet
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var list []source
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "vendor" || strings.HasPrefix(d.Name(), ".") && path != root) {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		list = append(list, source{path: filepath.ToSlash(rel), pkg: filepath.ToSlash(filepath.Dir(rel)), file: file, set: set})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 50 {
+		t.Fatalf("only %d files were read", len(list))
+	}
+	return list
+}
+
+func imports(s source) []string {
+	var list []string
+	for _, i := range s.file.Imports {
+		list = append(list, strings.Trim(i.Path.Value, `"`))
+	}
+	return list
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if strings.HasSuffix(s.path, "_test.go") || slices.Contains(testOnly, s.pkg) {
+			continue
+		}
+		may, known := allowed[s.pkg]
+		if !known {
+			t.Errorf("%s: package %s is not in the table of this test: add it, with what it may import", s.path, s.pkg)
+			continue
+		}
+		for _, path := range imports(s) {
+			ours, is := strings.CutPrefix(path, module)
+			if is && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s", s.path, ours)
+			}
+		}
+	}
+}
+
+// Only models knows the database library; what else touches database/sql is
+// named here.
+func TestOnlyModelsSpeaksToTheDatabase(t *testing.T) {
+	t.Parallel()
+	sqlToo := []string{"models", "migrations", "internal/jobs", "internal/testkit", "bench"}
+	for _, s := range sources(t) {
+		for _, path := range imports(s) {
+			switch {
+			case strings.HasPrefix(path, "gorm.io/") && s.pkg != "models":
+				t.Errorf("%s imports %s", s.path, path)
+			case path == "database/sql" && !slices.Contains(sqlToo, s.pkg) && !strings.HasSuffix(s.path, "_test.go"):
+				// The job's insert goes by the caller's transaction: *sql.Tx may be named.
+				if s.pkg != "internal/factory" {
+					t.Errorf("%s imports %s", s.path, path)
+				}
+			case strings.Contains(path, "vmware/govmomi") && s.pkg != "internal/vsphere" && s.pkg != "internal/lab" && !slices.Contains(testOnly, s.pkg):
+				t.Errorf("%s imports %s", s.path, path)
+			}
+		}
+	}
+}
+
+// These slip past the tenant clauses, or past the states; db.go alone has them.
+func TestNoEscapeFromTheTenantClauses(t *testing.T) {
+	t.Parallel()
+	banned := []string{"Raw", "Exec", "Table", "Save", "Unscoped", "ConnPool"}
+	for _, s := range sources(t) {
+		if s.pkg != "models" || strings.HasSuffix(s.path, "_test.go") || s.path == "models/db.go" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains(banned, sel.Sel.Name) {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "conn" { // the listener's own connection
+					return true
+				}
+				t.Errorf("%s: %s", s.set.Position(sel.Pos()), sel.Sel.Name)
+			}
+			return true
+		})
+	}
+}
+
+func TestNoInitAndNoDotImport(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if strings.HasSuffix(s.path, "_templ.go") {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s: init()", s.set.Position(f.Pos()))
+			}
+		}
+		for _, i := range s.file.Imports {
+			if i.Name != nil && i.Name.Name == "." {
+				t.Errorf("%s: dot import of %s", s.path, i.Path.Value)
+			}
+		}
+	}
+}

@@ -1,0 +1,270 @@
+// Package config turns a file and the environment into one validated struct.
+// It knows no default that would be unsafe to forget: what has to be decided
+// is asked for by name.
+package config
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is what the operator decides. Sizes and prices carry their unit.
+type Config struct {
+	Portal        Portal         `yaml:"portal"`
+	Clouds        []Cloud        `yaml:"clouds"`
+	Templates     []Template     `yaml:"templates"`
+	InstanceTypes []InstanceType `yaml:"instance_types"`
+	Orgs          []Org          `yaml:"orgs"`
+	Operators     []Person       `yaml:"operators"`
+}
+
+// Portal is how this node serves.
+type Portal struct {
+	Listen         string   `yaml:"listen"`          // host:port; 127.0.0.1:8080 where left out
+	PublicURL      string   `yaml:"public_url"`      // as people type it: https://portal.example
+	KeyFile        string   `yaml:"key_file"`        // 32 bytes in base64; seals the clouds' passwords
+	Node           string   `yaml:"node"`            // stable and unique per node; the host name where left out
+	TrustedProxies []string `yaml:"trusted_proxies"` // networks whose X-Forwarded-* headers count
+	Workers        int      `yaml:"workers"`         // background jobs at once; 100 where left out
+}
+
+// Cloud is one vCenter.
+type Cloud struct {
+	Slug               string `yaml:"slug"`
+	Name               string `yaml:"name"`
+	Class              string `yaml:"class"` // public or private
+	URL                string `yaml:"url"`
+	Username           string `yaml:"username"`
+	PasswordFile       string `yaml:"password_file"`
+	PasswordEnv        string `yaml:"password_env"`
+	ThumbprintSHA256   string `yaml:"thumbprint_sha256"` // pins the certificate; system roots where left out
+	InstanceUUID       string `yaml:"instance_uuid"`     // refuses any other vCenter
+	PriceFactorPercent *int   `yaml:"price_factor_percent"`
+	Datacenter         string `yaml:"datacenter"`
+	Folder             string `yaml:"folder"`
+	ResourcePool       string `yaml:"resource_pool"`
+	Datastore          string `yaml:"datastore"`
+
+	Password string `yaml:"-"` // read from PasswordFile or PasswordEnv
+}
+
+// Template is a catalog card; Images maps a cloud's slug to the instance UUID
+// of the template there.
+type Template struct {
+	Slug         string            `yaml:"slug"`
+	Name         string            `yaml:"name"`
+	OS           string            `yaml:"os"`
+	Icon         string            `yaml:"icon"`
+	Version      string            `yaml:"version"`
+	Description  string            `yaml:"description"`
+	MinVCPUs     int               `yaml:"min_vcpus"`
+	MinMemoryMiB int               `yaml:"min_memory_mib"`
+	MinDiskGiB   int               `yaml:"min_disk_gib"`
+	Images       map[string]string `yaml:"images"`
+}
+
+// InstanceType is a menu row.
+type InstanceType struct {
+	Slug         string  `yaml:"slug"`
+	Name         string  `yaml:"name"`
+	VCPUs        int     `yaml:"vcpus"`
+	MemoryMiB    int     `yaml:"memory_mib"`
+	DiskGiB      int     `yaml:"disk_gib"`
+	PricePerHour float64 `yaml:"price_per_hour"` // currency units
+}
+
+// Org is a tenant, with its first people, its networks and its quota.
+type Org struct {
+	Slug     string           `yaml:"slug"`
+	Name     string           `yaml:"name"`
+	Quota    map[string]int64 `yaml:"quota"`
+	Networks []Network        `yaml:"networks"`
+	Members  []Member         `yaml:"members"`
+}
+
+// Network is an org's private network in one cloud. The first one of a cloud
+// is its default.
+type Network struct {
+	Cloud     string `yaml:"cloud"`
+	Name      string `yaml:"name"`
+	CIDR      string `yaml:"cidr"`
+	Gateway   string `yaml:"gateway"`
+	PortGroup string `yaml:"port_group"`
+}
+
+// Person is an account.
+type Person struct {
+	Email string `yaml:"email"`
+	Name  string `yaml:"name"`
+}
+
+// Member is an account with its role in the org.
+type Member struct {
+	Person `yaml:",inline"`
+	Role   string `yaml:"role"`
+}
+
+// Read reads and checks a file. Every mistake is told at once.
+func Read(path string) (Config, error) {
+	text, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return Config{}, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	var c Config
+	if err := dec.Decode(&c); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	c.defaults()
+	if err := c.check(filepath.Dir(path)); err != nil {
+		return c, fmt.Errorf("%s:\n%w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) defaults() {
+	if c.Portal.Listen == "" {
+		c.Portal.Listen = "127.0.0.1:8080"
+	}
+	if c.Portal.Node == "" {
+		c.Portal.Node, _ = os.Hostname()
+	}
+	if c.Portal.Workers == 0 {
+		c.Portal.Workers = 100
+	}
+}
+
+var slug = regexp.MustCompile(`^[a-z][a-z0-9-]{1,30}$`)
+
+func (c *Config) check(dir string) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	unique := func(kind string, seen map[string]bool, s string) {
+		if !slug.MatchString(s) {
+			bad("%s: slug %q must be lower case letters, digits and hyphens, beginning with a letter", kind, s)
+		}
+		if seen[s] {
+			bad("%s: slug %q stands twice", kind, s)
+		}
+		seen[s] = true
+	}
+	if u, err := url.Parse(c.Portal.PublicURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		bad("portal.public_url: %q must be the address that people open, such as https://portal.example", c.Portal.PublicURL)
+	}
+	for _, p := range c.Portal.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			bad("portal.trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
+		}
+	}
+	clouds := map[string]bool{}
+	for i := range c.Clouds {
+		cl := &c.Clouds[i]
+		unique("clouds", clouds, cl.Slug)
+		if cl.Class != "public" && cl.Class != "private" {
+			bad("clouds: %s: class must be public or private", cl.Slug)
+		}
+		if u, err := url.Parse(cl.URL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			bad("clouds: %s: url must be https://host/sdk, without credentials", cl.Slug)
+		}
+		if err := cl.readPassword(dir); err != nil {
+			bad("clouds: %s: %w", cl.Slug, err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, t := range c.Templates {
+		unique("templates", seen, t.Slug)
+		if len(t.Images) == 0 {
+			bad("templates: %s: images names no cloud", t.Slug)
+		}
+		for cloud := range t.Images {
+			if !clouds[cloud] {
+				bad("templates: %s: images names %q, which is no cloud of this file", t.Slug, cloud)
+			}
+		}
+	}
+	seen = map[string]bool{}
+	for _, it := range c.InstanceTypes {
+		unique("instance_types", seen, it.Slug)
+		if it.VCPUs < 1 || it.MemoryMiB < 1 || it.DiskGiB < 1 || it.PricePerHour < 0 {
+			bad("instance_types: %s: vcpus, memory_mib and disk_gib must be at least 1, the price at least 0", it.Slug)
+		}
+	}
+	seen = map[string]bool{}
+	for _, o := range c.Orgs {
+		unique("orgs", seen, o.Slug)
+		c.checkOrg(o, clouds, bad)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) checkOrg(o Org, clouds map[string]bool, bad func(string, ...any)) {
+	for _, n := range o.Networks {
+		prefix, err := netip.ParsePrefix(n.CIDR)
+		switch {
+		case !clouds[n.Cloud]:
+			bad("orgs: %s: network %s names cloud %q, which is not in this file", o.Slug, n.Name, n.Cloud)
+		case err != nil || !prefix.Addr().Is4() || prefix.Bits() > 28 || prefix.Bits() < 8:
+			bad("orgs: %s: network %s: cidr must be an IPv4 network from /8 to /28", o.Slug, n.Name)
+		}
+		if gw, err := netip.ParseAddr(n.Gateway); err != nil || !prefix.Contains(gw) {
+			bad("orgs: %s: network %s: gateway must be an address of the network", o.Slug, n.Name)
+		}
+	}
+	for _, m := range o.Members {
+		if m.Role != "admin" && m.Role != "user" && m.Role != "auditor" {
+			bad("orgs: %s: %s: role must be admin, user or auditor", o.Slug, m.Email)
+		}
+	}
+}
+
+func (c *Cloud) readPassword(dir string) error {
+	switch {
+	case c.PasswordFile != "":
+		path := c.PasswordFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		text, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+		if err != nil {
+			return fmt.Errorf("password_file: %w", err)
+		}
+		c.Password = strings.TrimRight(string(text), "\r\n")
+	case c.PasswordEnv != "":
+		c.Password = os.Getenv(c.PasswordEnv)
+	}
+	if c.Password == "" {
+		return errors.New("no password: set password_file or password_env")
+	}
+	return nil
+}
+
+// Key reads the 32 bytes that seal secrets, from the environment or a file.
+func Key(env, file string) ([]byte, error) {
+	text := env
+	if text == "" {
+		if file == "" {
+			return nil, errors.New("no encryption key: set MILLWRIGHT_KEY or portal.key_file (make one with: openssl rand -base64 32)")
+		}
+		b, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
+		if err != nil {
+			return nil, err
+		}
+		text = string(b)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(key) != 32 {
+		return nil, errors.New("the encryption key must be 32 bytes in base64 (make one with: openssl rand -base64 32)")
+	}
+	return key, nil
+}

@@ -1,0 +1,88 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millwright/millwright/internal/config"
+)
+
+const good = `
+portal: {public_url: "https://portal.example"}
+clouds:
+  - {slug: east, name: East, class: private, url: "https://vc.example/sdk", username: u, password_file: pw}
+templates:
+  - {slug: debian-13, name: Debian 13, images: {east: "5c1d"}}
+instance_types:
+  - {slug: small, name: Small, vcpus: 1, memory_mib: 1024, disk_gib: 10, price_per_hour: 0.012}
+orgs:
+  - slug: acme
+    name: Acme
+    quota: {machines: 10}
+    networks: [{cloud: east, name: default, cidr: 10.0.0.0/24, gateway: 10.0.0.1}]
+    members: [{email: a@acme.example, name: A, role: admin}]
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "millwright.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestGoodFileIsRead(t *testing.T) {
+	t.Parallel()
+	c, err := config.Read(write(t, good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Clouds[0].Password != "s3cret" || c.Portal.Listen != "127.0.0.1:8080" || c.Orgs[0].Members[0].Role != "admin" {
+		t.Errorf("read %+v", c)
+	}
+}
+
+func TestMistakesAreAllTold(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string][2]string{
+		"unknown field":  {"public_url", "publik_url"},
+		"class":          {"class: private", "class: hybrid"},
+		"plain http":     {"https://vc.example", "http://vc.example"},
+		"no password":    {"password_file: pw", "password_env: MILLWRIGHT_NOT_SET"},
+		"unknown cloud":  {"images: {east", "images: {west"},
+		"gateway":        {"10.0.0.1}", "10.9.0.1}"},
+		"role":           {"role: admin", "role: boss"},
+		"size":           {"vcpus: 1", "vcpus: 0"},
+		"slug":           {"slug: acme", "slug: Acme!"},
+		"credential url": {"https://vc.example", "https://u:p@vc.example"},
+	} {
+		_, err := config.Read(write(t, strings.Replace(good, change[0], change[1], 1)))
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	both := strings.Replace(strings.Replace(good, "role: admin", "role: boss", 1), "class: private", "class: hybrid", 1)
+	if _, err := config.Read(write(t, both)); err == nil || !strings.Contains(err.Error(), "role") || !strings.Contains(err.Error(), "class") {
+		t.Errorf("two mistakes told as: %v", err)
+	}
+}
+
+func TestKeyHasToBe32Bytes(t *testing.T) {
+	t.Parallel()
+	if _, err := config.Key("c2hvcnQ=", ""); err == nil {
+		t.Error("a short key was taken")
+	}
+	if _, err := config.Key("", ""); err == nil {
+		t.Error("no key was taken")
+	}
+	if k, err := config.Key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", ""); err != nil || len(k) != 32 {
+		t.Errorf("a good key: %v", err)
+	}
+}
