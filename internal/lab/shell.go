@@ -208,7 +208,7 @@ func (s *screen) enter() {
 		s.write("Password: ")
 	case shellPassword:
 		if s.template.boot != bootWindows {
-			s.write(fmt.Sprintf("Welcome to %s. This machine is simulated; type help for what it knows.\n\n",
+			s.write(fmt.Sprintf("Welcome to %s.\nThis machine is simulated: type help for what it knows.\n\n",
 				strings.TrimSpace(s.template.OS+" "+s.template.Version)))
 		}
 		s.prompt()

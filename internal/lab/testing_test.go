@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
@@ -19,17 +20,19 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// childVariable makes this test binary a lab-vcenter: its value is the JSON
-// of its options.
-const childVariable = "MILLWRIGHT_LAB_CHILD"
-
+// TestMain makes this test binary its own lab-vcenter, with the flags that the
+// real command has.
 func TestMain(m *testing.M) {
-	if s := os.Getenv(childVariable); s != "" {
+	if len(os.Args) > 1 && os.Args[1] == "lab-vcenter" {
 		var o VCenterOptions
-		if err := json.Unmarshal([]byte(s), &o); err != nil {
-			panic(err)
+		parser, err := kong.New(&o)
+		if err == nil {
+			_, err = parser.Parse(os.Args[2:])
 		}
-		if err := RunVCenter(context.Background(), o); err != nil {
+		if err == nil {
+			err = RunVCenter(context.Background(), o)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -46,14 +49,8 @@ type process struct {
 
 func startProcess(t *testing.T, o VCenterOptions) *process {
 	t.Helper()
-	o.EndWithStdin = true
-	o.Stdin, o.Stdout = nil, nil
-	b, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+string(b))
+	cmd := exec.Command(os.Args[0], "lab-vcenter", "--dir", o.Dir, "--end-with-stdin",
+		"--clone-delay", o.CloneDelay.String(), "--guest-boot-delay", o.GuestBootDelay.String())
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
