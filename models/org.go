@@ -105,6 +105,13 @@ func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (
 	return row.org(), err
 }
 
+// OrgBySlug finds an org for commands and checks.
+func (s *System) OrgBySlug(ctx context.Context, slug string) (Org, error) {
+	var row orgRow
+	err := s.reading(ctx, func(r *Reader) error { return absent(r.tx.Take(&row, "slug = ?", slug).Error, "org") })
+	return row.org(), err
+}
+
 // PutMember gives the user a role in the org. Idempotent.
 func (s *System) PutMember(ctx context.Context, org OrgID, user UserID, role Role) error {
 	return s.changing(ctx, func(w *Writer) error {

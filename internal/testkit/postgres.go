@@ -59,9 +59,9 @@ func EmptyPostgresURL(t testing.TB) string {
 
 type postgresServer struct {
 	lifeline io.Closer // held open, never closed: collected, it would end the server
-	port  int
-	admin *sql.DB
-	mu    sync.Mutex // a template copies one at a time
+	port     int
+	admin    *sql.DB
+	mu       sync.Mutex // a template copies one at a time
 }
 
 func (s *postgresServer) url(database string) string {
@@ -148,6 +148,16 @@ func postgresBin() (string, error) {
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// FreeAddr is a loopback address that nobody listens on just now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 func freePort() (int, error) {
