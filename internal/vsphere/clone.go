@@ -151,7 +151,7 @@ func (c *Client) cloneRequest(ctx context.Context, conn *connection, spec CloneS
 		network = c.config.Network
 	}
 	if network != "" {
-		change, err := c.connectFirstCard(ctx, conn, template.cards, network)
+		change, err := c.connectFirstCard(ctx, conn, template.cards, network, true)
 		if err != nil {
 			return request, err
 		}

@@ -53,7 +53,7 @@ func grownDisk(disk *types.VirtualDisk, sizeGiB int) *types.VirtualDeviceConfigS
 
 // movedCard is the change that connects a network card to another network. It
 // works on a copy, because templates are shared between callers.
-func movedCard(card types.BaseVirtualDevice, backing types.BaseVirtualDeviceBackingInfo) *types.VirtualDeviceConfigSpec {
+func movedCard(card types.BaseVirtualDevice, backing types.BaseVirtualDeviceBackingInfo, ofClone bool) *types.VirtualDeviceConfigSpec {
 	original := reflect.ValueOf(card).Elem()
 	changed := reflect.New(original.Type())
 	changed.Elem().Set(original)
@@ -63,6 +63,9 @@ func movedCard(card types.BaseVirtualDevice, backing types.BaseVirtualDeviceBack
 	}
 	ethernet := device.GetVirtualEthernetCard()
 	ethernet.Backing = backing
+	if ofClone && ethernet.AddressType != string(types.VirtualEthernetCardMacTypeManual) {
+		ethernet.MacAddress = "" // the template's; vCenter gives the clone its own
+	}
 	ethernet.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, AllowGuestControl: true}
 	moved, ok := device.(types.BaseVirtualDevice)
 	if !ok {

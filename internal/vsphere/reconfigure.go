@@ -59,7 +59,7 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 		}
 	}
 	if want.Network != "" {
-		moved, err := c.connectFirstCard(ctx, conn, networkCards(have.Hardware.Device), want.Network)
+		moved, err := c.connectFirstCard(ctx, conn, networkCards(have.Hardware.Device), want.Network, false)
 		if err != nil {
 			return change, false, err
 		}
@@ -72,7 +72,7 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 
 // connectFirstCard is the change that connects the first card to a network, or
 // nil when it is connected to it already.
-func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards []types.BaseVirtualDevice, network string) (*types.VirtualDeviceConfigSpec, error) {
+func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards []types.BaseVirtualDevice, network string, ofClone bool) (*types.VirtualDeviceConfigSpec, error) {
 	if len(cards) == 0 {
 		return nil, refuse(CodeInvalidSpec, "", "there is no network card to connect to %s", network)
 	}
@@ -83,7 +83,7 @@ func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards [
 	if sameNetwork(cards[0], backing) {
 		return nil, nil //nolint:nilnil // no change is the answer
 	}
-	return movedCard(cards[0], backing), nil
+	return movedCard(cards[0], backing, ofClone), nil
 }
 
 func (c *Client) networkBacking(ctx context.Context, conn *connection, name string) (types.BaseVirtualDeviceBackingInfo, error) {
