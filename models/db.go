@@ -46,6 +46,9 @@ type Options struct {
 	// MaxConns bounds the PostgreSQL pool. 0 means 20.
 	MaxConns int
 	Logger   *slog.Logger
+	// Trace is told of every statement, values filled in: for measuring, and
+	// for tests that count. Nil tells nobody.
+	Trace func(statement string)
 }
 
 // DB is the one handle on the database. It gives out System, and System makes
@@ -113,7 +116,7 @@ func (db *DB) openPostgres(ctx context.Context, o Options) error {
 	if err := conn.PingContext(ctx); err != nil {
 		return err
 	}
-	db.write, err = gorm.Open(postgres.New(postgres.Config{Conn: conn}), gormConfig())
+	db.write, err = gorm.Open(postgres.New(postgres.Config{Conn: conn}), gormConfig(o.Trace))
 	db.read = db.write
 	return err
 }
@@ -153,7 +156,7 @@ func (db *DB) openSQLite(ctx context.Context, o Options) error {
 		if err := conn.PingContext(ctx); err != nil {
 			return nil, err
 		}
-		return gorm.Open(sqliteDialector{&sqlite.Dialector{DriverName: "sqlite", Conn: conn}}, gormConfig())
+		return gorm.Open(sqliteDialector{&sqlite.Dialector{DriverName: "sqlite", Conn: conn}}, gormConfig(o.Trace))
 	}
 	var err error
 	if db.write, err = open(false, 1); err != nil {
@@ -163,14 +166,32 @@ func (db *DB) openSQLite(ctx context.Context, o Options) error {
 	return err
 }
 
-func gormConfig() *gorm.Config {
+func gormConfig(trace func(string)) *gorm.Config {
+	log := logger.Discard // errors travel up and are logged once
+	if trace != nil {
+		log = tracer{logger.Discard, trace}
+	}
 	return &gorm.Config{
-		Logger:                 logger.Discard, // errors travel up and are logged once
+		Logger:                 log,
 		TranslateError:         true,
 		SkipDefaultTransaction: true, // every statement already runs in ours
 		NowFunc:                Now,
 	}
 }
+
+// tracer hands every statement on.
+type tracer struct {
+	logger.Interface
+	tell func(string)
+}
+
+func (t tracer) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+	text, _ := statement()
+	t.tell(text)
+}
+
+// LogMode keeps it on, whatever a session asks for.
+func (t tracer) LogMode(logger.LogLevel) logger.Interface { return t }
 
 // sqliteDialector knows the pure-Go driver's error codes, which gorm's own
 // dialector (made for the cgo driver) doesn't.

@@ -297,3 +297,17 @@ func (v *Visitor) SignIn(t testing.TB, email, password string) {
 		t.Fatalf("sign in as %s: %d %v", email, a.Status, err)
 	}
 }
+
+// Cookies is what the visitor would send along, as one header.
+func (v *Visitor) Cookies(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(v.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, c := range v.client.Jar.Cookies(u) {
+		parts = append(parts, c.Name+"="+c.Value)
+	}
+	return strings.Join(parts, "; ")
+}

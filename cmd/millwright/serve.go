@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millwright/millwright/handlers"
+	"github.com/millwright/millwright/internal/config"
+	"github.com/millwright/millwright/internal/console"
+	"github.com/millwright/millwright/internal/factory"
+	"github.com/millwright/millwright/internal/identity"
+	"github.com/millwright/millwright/internal/jobs"
+	"github.com/millwright/millwright/internal/vsphere"
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/static"
+	"github.com/millwright/millwright/web"
+)
+
+type serveCommand struct {
+	database
+	Config string `help:"Configuration file." required:"" type:"existingfile" env:"MILLWRIGHT_CONFIG"`
+}
+
+func (s serveCommand) Run(ctx context.Context, log *slog.Logger) error {
+	c, err := config.Read(s.Config)
+	if err != nil {
+		return err
+	}
+	sealingKey, err := key(c.Portal.KeyFile)
+	if err != nil {
+		return err
+	}
+	if models.KindOf(s.Database) == models.SQLite { // one node, one file: nobody else migrates it
+		if err := s.migrate(ctx); err != nil {
+			return err
+		}
+	}
+	return servePortal(ctx, log, portalOptions{config: c, database: s.database, key: sealingKey})
+}
+
+// portalOptions is what differs between the demo and the real thing.
+type portalOptions struct {
+	config   config.Config
+	database database
+	key      []byte
+	lab      bool // the clouds are simulated, and the pages say so
+	prepare  func(context.Context, *models.System, applied) error
+	ready    func()
+}
+
+// hashesAtOnce bounds sign-ins under way: each takes 64 MiB.
+const hashesAtOnce = 4
+
+// stopPatience is how long consoles and workers have to end by themselves.
+const stopPatience = 10 * time.Second
+
+// servePortal builds every part once, serves until ctx ends, and stops them in
+// the reverse order of what they need.
+func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
+	if err := static.Missing(); err != nil {
+		return err
+	}
+	db, err := models.Open(ctx, models.Options{URL: o.database.Database, Key: o.key, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	system := db.System()
+	made, err := apply(ctx, system, o.config)
+	if err != nil {
+		return fmt.Errorf("apply the configuration (is the database migrated?): %w", err)
+	}
+	if o.prepare != nil {
+		if err := o.prepare(ctx, system, made); err != nil {
+			return err
+		}
+	}
+
+	clouds, closeClouds, err := connect(ctx, system, log)
+	if err != nil {
+		return err
+	}
+	defer closeClouds()
+	queue, err := jobs.New(db, jobs.Options{NodeID: o.config.Portal.Node, MaxWorkers: o.config.Portal.Workers, Logger: log})
+	if err != nil {
+		return err
+	}
+	machines := factory.New(system, queue, clouds, factory.Options{Logger: log})
+	screens := console.New(system, console.Clients(func(id models.CloudID) *vsphere.Client {
+		client, _ := clouds.Client(id)
+		return client
+	}), console.Options{Node: o.config.Portal.Node, Origins: origins(o.config.Portal), Logger: log})
+	server, err := newServer(o, system, log, handlers.Rooms{Factory: machines, Console: screens})
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.config.Portal.Listen)
+	if err != nil {
+		return err
+	}
+
+	// What runs beside the server ends after it: a request may still need it.
+	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	if err := queue.Start(behind); err != nil {
+		return err
+	}
+	running.Go(func() { db.Listen(behind) })
+	running.Go(func() { machines.Run(behind) })
+	running.Go(func() { _ = screens.Run(behind) })
+
+	fmt.Printf("ready http://%s\n", listener.Addr())
+	if o.ready != nil {
+		o.ready()
+	}
+	draining := context.AfterFunc(ctx, func() {
+		patience, cancel := context.WithTimeout(behind, stopPatience)
+		defer cancel()
+		_ = screens.Drain(patience)
+	})
+	defer draining()
+	err = server.Serve(ctx, listener)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	defer cancel()
+	if stopErr := queue.Stop(patience); stopErr != nil {
+		log.Warn("workers did not end in time; their tasks go on at the next start", "error", stopErr)
+	}
+	machines.Close()
+	return err
+}
+
+// connect makes a client for every cloud. None dials yet: a cloud that is away
+// must not keep the portal from starting.
+func connect(ctx context.Context, system *models.System, log *slog.Logger) (*factory.Clouds, func(), error) {
+	logins, err := system.CloudLogins(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	clouds := factory.NewClouds()
+	var clients []*vsphere.Client
+	for _, l := range logins {
+		client := vsphere.New(vsphere.Config{
+			Slug: l.Slug, URL: l.URL, Username: l.Username, Password: l.Password,
+			ThumbprintSHA256: l.ThumbprintSHA256, ExpectInstanceUUID: l.InstanceUUID,
+			Datacenter: l.Datacenter, Folder: l.Folder, ResourcePool: l.ResourcePool, Datastore: l.Datastore,
+			Logger: log,
+		})
+		clients = append(clients, client)
+		clouds.Put(l.ID, client)
+	}
+	return clouds, func() {
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		for _, c := range clients {
+			_ = c.Close(patience)
+		}
+	}, nil
+}
+
+// origins tells the console under which origin the portal's pages are served:
+// the configured one, where there is one, beside the request's own.
+func origins(p config.Portal) func(*http.Request) []string {
+	if p.PublicURL == "" {
+		return nil
+	}
+	public := strings.TrimSuffix(p.PublicURL, "/")
+	return func(*http.Request) []string { return []string{public} }
+}
+
+func newServer(o portalOptions, system *models.System, log *slog.Logger, rooms handlers.Rooms) (*web.Server, error) {
+	var trusted []netip.Prefix
+	for _, text := range o.config.Portal.TrustedProxies {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		trusted = append(trusted, prefix)
+	}
+	return web.New(web.Options{TrustedProxies: trusted, PublicURL: o.config.Portal.PublicURL, Logger: log},
+		system, identity.New(system, hashesAtOnce), rooms)
+}
