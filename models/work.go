@@ -1,6 +1,9 @@
 package models
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // ActiveTasks lists the Tasks of every org that have not ended, oldest first:
 // each must have a job behind it.
@@ -48,4 +51,26 @@ func (r *Reader) TakenNames(names []string) ([]string, error) {
 	err := r.tx.Model(&Machine{}).Where("name IN ? AND state <> ?", names, MachineDeleted).
 		Order("name").Pluck("name", &taken).Error
 	return taken, err
+}
+
+// OrgRecord returns the org that this transaction is confined to.
+func (r *Reader) OrgRecord() (Org, error) {
+	var row orgRow
+	err := r.tx.Take(&row, "id = ?", string(r.scope.org)).Error
+	return row.org(), absent(err, "organisation")
+}
+
+// RecentlyMoved returns the cloud's machines whose state was changed after the
+// given time.
+func (s *System) RecentlyMoved(ctx context.Context, cloud CloudID, after time.Time) (map[MachineID]bool, error) {
+	var found []MachineID
+	err := s.reading(ctx, func(r *Reader) error {
+		return r.tx.Model(&Machine{}).Where("cloud_id = ? AND updated_at > ? AND state <> ?", cloud, after, MachineDeleted).
+			Pluck("id", &found).Error
+	})
+	moved := make(map[MachineID]bool, len(found))
+	for _, id := range found {
+		moved[id] = true
+	}
+	return moved, err
 }

@@ -38,7 +38,7 @@ const (
 	// keepEnded is how long rows of ended jobs stay, for the curious.
 	keepEnded = time.Hour
 	// defaultMaxWorkers leaves room for workers that only wait.
-	defaultMaxWorkers = 100
+	defaultMaxWorkers = 200
 	// stopPatience is how long a stop lets workers finish what they are at.
 	stopPatience = time.Second
 )
@@ -63,7 +63,7 @@ type Options struct {
 	// node's: by it the node finds what it was at when it was killed.
 	NodeID string
 	// MaxWorkers is how many orders are worked on at once on this node, and
-	// half as many other operations. 0 means 100.
+	// half as many other operations. 0 means 200.
 	MaxWorkers int
 	Logger     *slog.Logger
 }
@@ -122,6 +122,7 @@ func New(db *models.DB, o Options) (*Queue, error) {
 		// Reindexing takes the tables' owner, which the portal's role is not.
 		ReindexerIndexNames: []string{},
 	}
+	q.sweeps()
 	return q, q.connect()
 }
 

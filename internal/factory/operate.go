@@ -1,0 +1,71 @@
+package factory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millwright/millwright/models"
+)
+
+// Power accepts a power operation.
+func (f *Factory) Power(ctx context.Context, scope *models.Scope, id models.MachineID, op models.PowerOp) (models.Task, error) {
+	return f.power(ctx, scope, id, op, "")
+}
+
+func (f *Factory) power(ctx context.Context, scope *models.Scope, id models.MachineID, op models.PowerOp, retryOf models.TaskID) (models.Task, error) {
+	if _, known := models.PowerRules[op]; !known {
+		return models.Task{}, models.Invalid(map[string]string{"op": "There is no such operation."})
+	}
+	var t models.Task
+	err := scope.Change(ctx, func(w *models.Writer) error {
+		m, err := w.Machine(id)
+		if err != nil {
+			return err
+		}
+		t = models.Task{MachineID: m.ID, MachineName: m.Name, Kind: models.TaskPower, Op: op, RetryOf: retryOf}
+		if m.TaskID == "" && !op.AllowedFrom(m.State) {
+			return models.Conflict(fmt.Sprintf("%s is %s; it can't be asked to %s now.", m.Name, m.State, op))
+		}
+		return f.begin(ctx, w, &t, models.Event{ // one active Task per machine: InsertTask refuses a second
+			Action: models.ActionMachinePower, Object: m.Object(), Outcome: models.OutcomeAccepted,
+			Before: map[string]any{"state": m.State}, After: map[string]any{"op": op},
+		})
+	})
+	return t, err
+}
+
+// Delete accepts the removal of a machine. confirm must be its name.
+func (f *Factory) Delete(ctx context.Context, scope *models.Scope, id models.MachineID, confirm string) (models.Task, error) {
+	return f.delete(ctx, scope, id, func(m models.MachineRow) error {
+		if confirm != m.Name {
+			return models.Invalid(map[string]string{"confirm": fmt.Sprintf("Type the machine's name, %s, to delete it for good.", m.Name)})
+		}
+		return nil
+	}, "")
+}
+
+func (f *Factory) delete(ctx context.Context, scope *models.Scope, id models.MachineID, check func(models.MachineRow) error, retryOf models.TaskID) (models.Task, error) {
+	var t models.Task
+	err := scope.Change(ctx, func(w *models.Writer) error {
+		m, err := w.Machine(id)
+		if err != nil {
+			return err
+		}
+		if err := check(m); err != nil {
+			return err
+		}
+		if m.State == models.MachineBuilding {
+			return models.Conflict(fmt.Sprintf("%s is still being made. Cancel its task instead.", m.Name))
+		}
+		t = models.Task{MachineID: m.ID, MachineName: m.Name, Kind: models.TaskDelete, RetryOf: retryOf}
+		err = f.begin(ctx, w, &t, models.Event{
+			Action: models.ActionMachineDelete, Object: m.Object(), Outcome: models.OutcomeAccepted,
+			Before: map[string]any{"state": m.State, "address": m.Address},
+		})
+		if err != nil {
+			return err
+		}
+		return w.MoveMachine(m.ID, models.MachineDeleting, nil)
+	})
+	return t, err
+}
