@@ -28,6 +28,14 @@ export function menus(root) {
       });
     }
   });
+  root.addEventListener("click", (event) => {
+    const filler = event.target.closest("[data-fill]");
+    if (!filler) return;
+    const field = root.getElementById(filler.dataset.fill);
+    field.value = filler.dataset.fillValue;
+    const next = field.form.querySelector("input[type=password]");
+    (next ?? field).focus();
+  });
   root.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       const menu = event.target.closest("details.details-menu[open]");

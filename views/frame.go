@@ -1,0 +1,79 @@
+package views
+
+import (
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views/ui"
+)
+
+// Section is an entry of the sidebar.
+type Section string
+
+const (
+	SectionDashboard Section = "dashboard"
+	SectionMachines  Section = "machines"
+	SectionCatalog   Section = "catalog"
+	SectionTasks     Section = "tasks"
+	SectionHistory   Section = "history"
+	SectionProvider  Section = "provider"
+	SectionNone      Section = ""
+)
+
+// Frame is what every page of somebody who is signed in shows around its own
+// matter. Org is zero outside an org.
+type Frame struct {
+	User        models.User
+	Org         models.Org
+	Role        models.Role // in Org
+	Memberships []models.Membership
+	Flash       []ui.Message
+	ActiveTasks int  // of the org, for the sidebar
+	Lab         bool // the clouds are simulated
+}
+
+// Place makes the org's addresses.
+func (f Frame) Place() Place { return Place(f.Org.Slug) }
+
+func (f Frame) inOrg() bool { return f.Org.Slug != "" }
+
+// live says which pages listen for changes.
+func (f Frame) shell(title string, section Section, live bool) ui.Shell {
+	s := ui.Shell{
+		Title: title, HomeURL: "/", UserName: f.User.Name, UserEmail: f.User.Email, Role: roleName(f.Role), Flash: f.Flash,
+	}
+	if f.Lab {
+		s.Foot = "Lab: simulated clouds"
+	}
+	for _, m := range f.Memberships {
+		s.Orgs = append(s.Orgs, ui.OrgLink{
+			Name: m.Org.Name, URL: Place(m.Org.Slug).Home(), Role: roleName(m.Role), Current: m.Org.Slug == f.Org.Slug,
+		})
+	}
+	provider := f.User.ProviderRole != ""
+	if provider {
+		s.Orgs = append(s.Orgs, ui.OrgLink{
+			Name: "Provider", URL: ProviderURL, Role: roleName(f.User.ProviderRole), Current: section == SectionProvider,
+		})
+	}
+	switch {
+	case f.inOrg():
+		p := f.Place()
+		s.HomeURL, s.Place = p.Home(), f.Org.Name
+		s.Nav = []ui.NavItem{
+			{Label: "Dashboard", Icon: "layout-dashboard", URL: p.Home(), Current: section == SectionDashboard},
+			{Label: "Machines", Icon: "server-2", URL: p.Machines(), Current: section == SectionMachines},
+			{Label: "Catalog", Icon: "stack-2", URL: p.Catalog(), Current: section == SectionCatalog},
+			{Label: "Tasks", Icon: "list-check", URL: p.Tasks(), Current: section == SectionTasks, Count: f.ActiveTasks},
+			{Label: "History", Icon: "history", URL: p.History(), Current: section == SectionHistory},
+		}
+		if live {
+			s.EventsURL = p.Events()
+		}
+	case section == SectionProvider:
+		s.HomeURL, s.Place, s.Role = ProviderURL, "Provider", roleName(f.User.ProviderRole)
+		s.Nav = []ui.NavItem{{Label: "Overview", Icon: "layout-dashboard", URL: ProviderURL, Current: true}}
+	}
+	return s
+}
+
+// ProviderURL is the operators' first page.
+const ProviderURL = "/provider/"

@@ -1,0 +1,252 @@
+package views
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views/ui"
+)
+
+// currency is what prices are shown in.
+const currency = "€"
+
+func machineLook(s models.MachineState) ui.Look {
+	switch s {
+	case models.MachineBuilding:
+		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Building", Spin: true}
+	case models.MachineRunning:
+		return ui.Look{Tone: ui.Good, Icon: "player-play", Label: "Running"}
+	case models.MachineStopped:
+		return ui.Look{Tone: ui.Idle, Icon: "player-stop", Label: "Stopped"}
+	case models.MachineSuspended:
+		return ui.Look{Tone: ui.Warn, Icon: "player-pause", Label: "Suspended"}
+	case models.MachineMissing:
+		return ui.Look{Tone: ui.Warn, Icon: "question-mark", Label: "Missing"}
+	case models.MachineFailed:
+		return ui.Look{Tone: ui.Bad, Icon: "alert-circle", Label: "Failed"}
+	case models.MachineDeleting:
+		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Deleting", Spin: true}
+	default:
+		return ui.Look{Tone: ui.Idle, Icon: "trash", Label: "Deleted"}
+	}
+}
+
+func taskLook(s models.TaskState) ui.Look {
+	switch s {
+	case models.TaskQueued:
+		return ui.Look{Tone: ui.Idle, Icon: "hourglass", Label: "Queued"}
+	case models.TaskRunning:
+		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Running", Spin: true}
+	case models.TaskCancelling:
+		return ui.Look{Tone: ui.Warn, Icon: "loader-2", Label: "Cancelling", Spin: true}
+	case models.TaskSucceeded:
+		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Succeeded"}
+	case models.TaskFailed:
+		return ui.Look{Tone: ui.Bad, Icon: "alert-circle", Label: "Failed"}
+	default:
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Cancelled"}
+	}
+}
+
+func outcomeLook(o models.Outcome) ui.Look {
+	switch o {
+	case models.OutcomeAccepted:
+		return ui.Look{Tone: ui.Busy, Icon: "hourglass", Label: "Accepted"}
+	case models.OutcomeSucceeded:
+		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Succeeded"}
+	case models.OutcomeRefused:
+		return ui.Look{Tone: ui.Warn, Icon: "ban", Label: "Refused"}
+	default:
+		return ui.Look{Tone: ui.Bad, Icon: "alert-circle", Label: "Failed"}
+	}
+}
+
+func cloudLook(s models.CloudStatus) ui.Look {
+	switch s {
+	case models.CloudConnected:
+		return ui.Look{Tone: ui.Good, Icon: "plug", Label: "Connected"}
+	case models.CloudConnecting:
+		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Connecting", Spin: true}
+	default:
+		return ui.Look{Tone: ui.Bad, Icon: "wifi-off", Label: "Unreachable"}
+	}
+}
+
+// actionWords says an action in the past tense, after the actor's name.
+var actionWords = map[models.Action]string{
+	models.ActionSignIn: "signed in", models.ActionSignInRefused: "was refused at sign-in", models.ActionSignOut: "signed out",
+	models.ActionMachineCreate: "ordered", models.ActionMachinePower: "changed the power of", models.ActionMachineDelete: "deleted",
+	models.ActionMachineState: "saw a change of", models.ActionTaskCancel: "cancelled the task of", models.ActionTaskRetry: "retried the task of",
+	models.ActionConsoleTicket: "asked for the console of", models.ActionConsoleOpen: "opened the console of",
+	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
+	models.ActionAccessRefused: "was refused", models.ActionConfigChange: "changed the settings of",
+}
+
+// actionNames name an action in menus and tables.
+var actionNames = map[models.Action]string{
+	models.ActionSignIn: "Sign in", models.ActionSignInRefused: "Sign-in refused", models.ActionSignOut: "Sign out",
+	models.ActionMachineCreate: "Order machine", models.ActionMachinePower: "Change power", models.ActionMachineDelete: "Delete machine",
+	models.ActionMachineState: "State seen", models.ActionTaskCancel: "Cancel task", models.ActionTaskRetry: "Retry task",
+	models.ActionConsoleTicket: "Console ticket", models.ActionConsoleOpen: "Open console",
+	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
+	models.ActionAccessRefused: "Access refused", models.ActionConfigChange: "Change settings",
+}
+
+var actionIcons = map[string]string{
+	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
+}
+
+func actionName(a models.Action) string {
+	if name, ok := actionNames[a]; ok {
+		return name
+	}
+	return string(a)
+}
+
+func actionIcon(a models.Action) string {
+	room, _, _ := strings.Cut(string(a), ".")
+	if icon, ok := actionIcons[room]; ok {
+		return icon
+	}
+	return "activity"
+}
+
+func taskTitle(t models.Task) string { return taskWords(t.Kind, t.Op) }
+
+func taskWords(kind models.TaskKind, op models.PowerOp) string {
+	switch kind {
+	case models.TaskCreate:
+		return "Create"
+	case models.TaskDelete:
+		return "Delete"
+	default:
+		return powerName(op)
+	}
+}
+
+func powerName(op models.PowerOp) string {
+	switch op {
+	case models.PowerStart:
+		return "Start"
+	case models.PowerStop:
+		return "Power off"
+	case models.PowerShutdown:
+		return "Shut down"
+	case models.PowerReset:
+		return "Reset"
+	case models.PowerSuspend:
+		return "Suspend"
+	case models.PowerResume:
+		return "Resume"
+	default:
+		return string(op)
+	}
+}
+
+func powerIcon(op models.PowerOp) string {
+	switch op {
+	case models.PowerStart, models.PowerResume:
+		return "player-play"
+	case models.PowerSuspend:
+		return "player-pause"
+	case models.PowerReset:
+		return "rotate-clockwise"
+	case models.PowerShutdown:
+		return "power"
+	default:
+		return "bolt"
+	}
+}
+
+// harsh ops pull the plug: they are asked about first.
+func harsh(op models.PowerOp) bool { return op == models.PowerStop || op == models.PowerReset }
+
+func roleName(r models.Role) string {
+	switch r {
+	case models.RoleAdmin:
+		return "Administrator"
+	case models.RoleUser:
+		return "User"
+	case models.RoleAuditor:
+		return "Auditor"
+	case models.RoleOperator:
+		return "Operator"
+	case models.RoleProviderAuditor:
+		return "Provider auditor"
+	default:
+		return ""
+	}
+}
+
+func resourceName(r models.Resource) string {
+	switch r {
+	case models.ResourceMachines:
+		return "Machines"
+	case models.ResourceVCPUs:
+		return "vCPUs"
+	case models.ResourceMemory:
+		return "Memory"
+	case models.ResourceStorage:
+		return "Storage"
+	case models.ResourcePublicIPs:
+		return "Public IPs"
+	case models.ResourceConsoles:
+		return "Open consoles"
+	default:
+		return string(r)
+	}
+}
+
+// amount is a number of a resource in the reader's unit.
+func amount(r models.Resource, n int64) string {
+	switch r {
+	case models.ResourceMemory:
+		return memory(int(n))
+	case models.ResourceStorage:
+		return strconv.FormatInt(n, 10) + " GiB"
+	default:
+		return strconv.FormatInt(n, 10)
+	}
+}
+
+// memory shows MiB as GiB where that is round enough to be read.
+func memory(mib int) string {
+	if mib < 1024 {
+		return strconv.Itoa(mib) + " MiB"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(float64(mib)/1024, 'f', 1, 64), ".0") + " GiB"
+}
+
+func vcpus(n int) string { return strconv.Itoa(n) + " vCPU" }
+
+func size(vcpu, memoryMiB, diskGiB int) string {
+	return vcpus(vcpu) + " · " + memory(memoryMiB) + " · " + strconv.Itoa(diskGiB) + " GiB"
+}
+
+// hourlyPrice has four digits: the smallest size costs less than a cent an hour.
+func hourlyPrice(micros int64) string {
+	return currency + strconv.FormatFloat(float64(micros)/1e6, 'f', 4, 64)
+}
+
+// hoursPerMonth is 365 × 24 ÷ 12, as cloud price lists count.
+const hoursPerMonth = 730
+
+func monthlyPrice(microsPerHour int64) string {
+	return currency + strconv.FormatFloat(float64(microsPerHour)*hoursPerMonth/1e6, 'f', 2, 64)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
