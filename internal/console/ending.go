@@ -1,0 +1,77 @@
+package console
+
+import (
+	"github.com/millwright/millwright/internal/vsphere"
+	"github.com/millwright/millwright/models"
+)
+
+// ending is how a socket ended: what the page is told by close code and text,
+// and what the history keeps. The texts are fixed, so that none can carry an
+// address.
+type ending struct {
+	code int // of the close frame to the browser; 0 sends none
+	text string
+}
+
+var (
+	// The page's own doing, or the network's: nobody is left to be told.
+	endClosed = ending{0, "closed in the browser"}
+	endLost   = ending{0, "browser lost"}
+	endStuck  = ending{0, "browser stopped reading"}
+
+	endTicket      = ending{4401, "ticket unknown, used or expired"}
+	endForbidden   = ending{4403, "not allowed any more"}
+	endGone        = ending{4404, "machine gone"}
+	endNotOn       = ending{4409, "machine not powered on"}
+	endTooMany     = ending{4429, "too many"}
+	endUnreachable = ending{4502, "hypervisor unreachable"}
+	endUpstream    = ending{4503, "upstream lost"}
+	endNodeDown    = ending{1012, "node going down"}
+	// endInternal: the portal can't decide, most likely for want of its database.
+	endInternal = ending{1011, "portal failed"}
+	// endGibberish: a viewer's message whose length can't be told, behind which
+	// input could hide.
+	endGibberish = ending{1008, "message not understood"}
+)
+
+// verdict says by what an open or opening console has to end, given who its
+// user is now and how its machine is.
+func verdict(role models.Role, state models.MachineState) (ending, bool) {
+	if !role.May(models.ConsoleOpen) {
+		return endForbidden, true
+	}
+	switch state {
+	case models.MachineRunning:
+		return ending{}, false
+	case models.MachineBuilding, models.MachineStopped, models.MachineSuspended, models.MachineFailed:
+		return endNotOn, true
+	default: // deleting, deleted, missing, or not there at all
+		return endGone, true
+	}
+}
+
+// openEnding tells of a console that the database did not let open.
+func openEnding(err error) ending {
+	switch models.CodeOf(err) {
+	case models.CodeQuota, models.CodeTooMany:
+		return endTooMany
+	case models.CodeNotFound:
+		return endTicket
+	default:
+		return endInternal
+	}
+}
+
+// screenEnding tells of a screen that vSphere did not give.
+func screenEnding(err error) ending {
+	switch vsphere.CodeOf(err) {
+	case vsphere.CodeInvalidState:
+		return endNotOn
+	case vsphere.CodeNotFound:
+		return endGone
+	case vsphere.CodeBusy:
+		return endTooMany
+	default:
+		return endUnreachable
+	}
+}

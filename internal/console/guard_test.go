@@ -1,0 +1,144 @@
+package console
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
+)
+
+func TestSignOutClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	// No regular round: the announced change alone must do.
+	b := newBench(t, func(s *Service) { s.timing.recheck = time.Hour })
+	u := b.user()
+	conn, screen := b.watch(u, models.ConsoleOperate)
+	other, _ := b.watch(b.user(), models.ConsoleOperate)
+	if err := b.world.System.RevokeSession(context.Background(), u.who); err != nil {
+		t.Fatal(err)
+	}
+	b.wantClose(conn, endForbidden)
+	if _, ok := <-screen.got; ok {
+		t.Error("input after the end")
+	}
+	if err := other.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)); err != nil {
+		t.Errorf("another session's console was closed as well: %v", err)
+	}
+	b.wantEvent(models.ActionConsoleClose, endForbidden.text)
+}
+
+func TestLostRoleClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u := b.user()
+	conn, _ := b.watch(u, models.ConsoleOperate)
+	if err := b.world.System.PutMember(context.Background(), b.world.Acme.ID, u.who.User.ID, models.RoleAuditor); err != nil {
+		t.Fatal(err)
+	}
+	b.wantClose(conn, endForbidden)
+}
+
+func TestMachineGoingOffClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.recheck = time.Hour })
+	conn, _ := b.watch(b.user(), models.ConsoleOperate)
+	b.move(models.MachineSuspended)
+	b.wantClose(conn, endNotOn)
+}
+
+func TestDeletedMachineClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.recheck = time.Hour })
+	conn, _ := b.watch(b.user(), models.ConsoleOperate)
+	b.move(models.MachineDeleting)
+	b.wantClose(conn, endGone)
+}
+
+func TestSignOutEndsAConsoleThatIsStillConnecting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.host.stall = make(chan struct{})
+	t.Cleanup(func() { close(b.host.stall) })
+	u := b.user()
+	conn := b.connect(u, b.ticket(u, models.ConsoleOperate))
+	b.until("the console is known", func() bool { return len(b.service.sockets()) == 1 })
+	if err := b.world.System.RevokeSession(context.Background(), u.who); err != nil {
+		t.Fatal(err)
+	}
+	b.wantClose(conn, endForbidden)
+}
+
+func TestQuotaOfConsolesHolds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	limits := models.Limits{}
+	for k, v := range testkit.RoomyLimits {
+		limits[k] = v
+	}
+	limits[models.ResourceConsoles] = 1
+	if _, err := b.world.System.PutOrg(context.Background(), "acme", "Acme", limits); err != nil {
+		t.Fatal(err)
+	}
+	u := b.user()
+	first, _ := b.watch(u, models.ConsoleOperate)
+	b.wantClose(b.connect(u, b.ticket(u, models.ConsoleOperate)), endTooMany)
+	b.wantEvent(models.ActionConsoleRefuse, endTooMany.text)
+	_ = first.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""))
+	b.until("the first gives its place back", func() bool { return b.consolesUsed() == 0 })
+	b.watch(u, models.ConsoleOperate)
+}
+
+func TestDrainSendsPagesToAnotherNode(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u := b.user()
+	conn, _ := b.watch(u, models.ConsoleOperate)
+	later := b.ticket(u, models.ConsoleOperate)
+	drained := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		drained <- b.service.Drain(ctx)
+	}()
+	b.wantClose(conn, endNodeDown)
+	if err := <-drained; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.history(models.ActionConsoleClose)); n != 1 {
+		t.Errorf("%d ends in the history after Drain, want 1", n)
+	}
+	// A late comer is told as well, and its ticket is good on another node.
+	b.wantClose(b.connect(u, later), endNodeDown)
+	other := New(b.world.System, b.screens, Options{Node: "node-2"})
+	b.service = other
+	b.run()
+	b.read(b.connect(u, later), len(greeting))
+}
+
+func TestConsolesOfAKilledNodeAreClosedAtStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := context.Background()
+	u := b.user()
+	open := func(node string) {
+		grant, err := b.world.System.RedeemConsoleTicket(ctx, hashTicket(b.ticket(u, models.ConsoleOperate)), u.who.Session.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.world.System.OpenConsole(ctx, grant, node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open("node-2")
+	open("node-3")
+	b.service = New(b.world.System, b.screens, Options{Node: "node-2"})
+	b.run()
+	b.wantEvent(models.ActionConsoleClose, "restarted")
+	if got := b.consolesUsed(); got != 1 {
+		t.Errorf("%d consoles count as open, want the other node's one", got)
+	}
+}

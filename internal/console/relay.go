@@ -1,0 +1,175 @@
+package console
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	// smallBuffer is what a relay keeps while it waits: most consoles are idle
+	// most of the time, and there may be thousands.
+	smallBuffer = 2 << 10
+	// largeBuffer is borrowed for the length of one message that is bigger.
+	// Beyond 64 KiB nothing was gained when it was measured.
+	largeBuffer = 64 << 10
+	// browserMessageMax bounds what a browser may send in one message. noVNC
+	// sends at most 10 KiB; a pasted text comes in several.
+	browserMessageMax = 1 << 20
+)
+
+// largeBuffers lends buffers of largeBuffer bytes.
+type largeBuffers struct{ pool sync.Pool }
+
+func (l *largeBuffers) take() []byte {
+	if b, ok := l.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, largeBuffer)
+}
+
+func (l *largeBuffers) give(b []byte) { l.pool.Put(&b) }
+
+var errNotBinary = errors.New("a text message on the binary way")
+
+// fromHypervisor relays the picture, and says why it stopped.
+func (c *socket) fromHypervisor() ending {
+	// A screen server speaks first, so one that says nothing is dead. Later
+	// only one that has answered a ping is expected to go on doing so: an idle
+	// screen is silent, and not every hypervisor's proxy answers.
+	answers := false
+	_ = c.alive(c.upstream)
+	c.upstream.SetPongHandler(func(string) error {
+		answers = true
+		return c.alive(c.upstream)
+	})
+	small := make([]byte, smallBuffer)
+	var written error
+	send := func(p []byte) error {
+		if answers {
+			_ = c.alive(c.upstream)
+		} else {
+			_ = c.upstream.SetReadDeadline(time.Time{})
+		}
+		_ = c.client.SetWriteDeadline(time.Now().Add(c.timing.write))
+		if written = c.client.WriteMessage(websocket.BinaryMessage, p); written != nil {
+			return written
+		}
+		c.out.Add(int64(len(p)))
+		return nil
+	}
+	for {
+		kind, r, err := c.upstream.NextReader()
+		if err == nil && kind != websocket.BinaryMessage {
+			err = errNotBinary // text is between page and portal
+		}
+		if err == nil {
+			err = c.carry(r, small, send)
+		}
+		switch {
+		case written != nil && isTimeout(written):
+			return endStuck
+		case written != nil:
+			return endLost
+		case err != nil:
+			return endUpstream
+		}
+	}
+}
+
+// fromBrowser relays input, and says why it stopped.
+func (c *socket) fromBrowser() ending {
+	c.client.SetReadLimit(browserMessageMax)
+	small := make([]byte, smallBuffer)
+	var refused, written error
+	send := func(p []byte) error {
+		c.in.Add(int64(len(p)))
+		_ = c.alive(c.client)
+		if c.filter != nil {
+			if p, refused = c.filter.pass(p); refused != nil || len(p) == 0 {
+				return refused
+			}
+		}
+		_ = c.upstream.SetWriteDeadline(time.Now().Add(c.timing.write))
+		written = c.upstream.WriteMessage(websocket.BinaryMessage, p)
+		return written
+	}
+	for {
+		kind, r, err := c.client.NextReader()
+		if err == nil && kind == websocket.TextMessage {
+			continue // the page's own channel: none of it is for the hypervisor
+		}
+		if err == nil {
+			err = c.carry(r, small, send)
+		}
+		switch {
+		case refused != nil:
+			return endGibberish
+		case written != nil:
+			return endUpstream
+		case err != nil:
+			return browserEnding(err)
+		}
+	}
+}
+
+// carry passes one message on, in pieces as big as its buffers. A message
+// that fits into small never touches the pool.
+func (c *socket) carry(r io.Reader, small []byte, send func([]byte) error) error {
+	n, whole, err := fill(r, small)
+	if err != nil {
+		return err
+	}
+	if whole {
+		if n == 0 {
+			return nil
+		}
+		return send(small[:n])
+	}
+	large := c.large.take()
+	defer c.large.give(large)
+	start := copy(large, small[:n])
+	for {
+		n, whole, err := fill(r, large[start:])
+		if err != nil {
+			return err
+		}
+		if n += start; n > 0 {
+			if err := send(large[:n]); err != nil {
+				return err
+			}
+		}
+		if whole {
+			return nil
+		}
+		start = 0
+	}
+}
+
+// fill reads until p is full or the message ends (whole).
+func fill(r io.Reader, p []byte) (n int, whole bool, err error) {
+	n, err = io.ReadFull(r, p)
+	whole = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if whole {
+		err = nil
+	}
+	return n, whole, err
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout())
+}
+
+// browserEnding tells a page that was closed from one that was lost.
+func browserEnding(err error) ending {
+	if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived) {
+		return endClosed
+	}
+	return endLost
+}

@@ -1,0 +1,176 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/millwright/millwright/models"
+)
+
+// Caller is who asks for a socket.
+type Caller struct {
+	Who models.SignedIn
+	// Bearer says that a token in a header carried the request, not a cookie:
+	// no page of somebody else's can have made the browser send it, so there
+	// is no Origin to check.
+	Bearer bool
+}
+
+// Serve opens a console and carries it until it ends. It answers 403 to a
+// foreign or missing Origin; everything else is told by close code.
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
+	ctx := context.WithoutCancel(r.Context())
+	if !caller.Bearer && !s.fromOwnPage(r) {
+		s.refused(ctx, caller.Who, nil, "foreign origin")
+		http.Error(w, "This page may not open a console here.", http.StatusForbidden)
+		return
+	}
+	client, err := s.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		s.log.DebugContext(ctx, "console upgrade failed", "error", err) // Upgrade has answered
+		return
+	}
+	client.SetReadLimit(browserMessageMax)
+	if !s.enter() {
+		dismiss(client, endNodeDown, s.timing.linger)
+		return
+	}
+	defer s.open.Done()
+	grant, e, ok := s.redeem(ctx, offeredTicket(r), caller.Who)
+	if !ok {
+		dismiss(client, e, s.timing.linger)
+		return
+	}
+	session, err := s.system.OpenConsole(ctx, grant, s.options.Node)
+	if err != nil {
+		e := openEnding(err)
+		s.complain(ctx, e, "open console", err)
+		s.refused(ctx, caller.Who, &grant, e.text)
+		dismiss(client, e, s.timing.linger)
+		return
+	}
+	lasting, c := s.newSocket(ctx, client, grant.Ticket)
+	s.keep(c)
+	s.carry(lasting, c, grant.Machine)
+	s.forget(c)
+	s.record(ctx, c, session, grant)
+}
+
+// redeem spends the ticket and judges who brought it.
+func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn) (models.ConsoleGrant, ending, bool) {
+	if ticket == "" {
+		s.refused(ctx, who, nil, endTicket.text)
+		return models.ConsoleGrant{}, endTicket, false
+	}
+	grant, err := s.system.RedeemConsoleTicket(ctx, hashTicket(ticket), who.Session.ID)
+	if err != nil {
+		e := openEnding(err)
+		s.complain(ctx, e, "redeem console ticket", err)
+		s.refused(ctx, who, nil, e.text)
+		return grant, e, false
+	}
+	// The database knows the account, the request knows where it comes from.
+	grant.Actor.Source, grant.Actor.RequestID = who.Actor.Source, who.Actor.RequestID
+	if e, over := verdict(grant.Role, grant.Machine.State); over {
+		s.refused(ctx, who, &grant, e.text)
+		return grant, e, false
+	}
+	return grant, ending{}, true
+}
+
+// carry connects the socket to its machine and carries it to its end.
+func (s *Service) carry(ctx context.Context, c *socket, m models.Machine) {
+	upstream, e, ok := s.reach(ctx, m)
+	if ok && c.attach(upstream) {
+		c.run()
+		return
+	}
+	if !ok {
+		c.end(e)
+	}
+	discard(c.client) // until the page has read the close frame; end bounds it
+	_ = c.client.Close()
+}
+
+// reach asks vCenter for the screen and opens the hypervisor's socket.
+func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn, ending, bool) {
+	asking, cancel := context.WithTimeout(ctx, s.timing.acquire)
+	defer cancel()
+	screen, err := s.screens.AcquireScreen(asking, m.CloudID, m.ID.InstanceUUID())
+	if err != nil {
+		e := screenEnding(err)
+		s.complain(ctx, e, "acquire screen", err)
+		return nil, e, false
+	}
+	upstream, err := s.dial(ctx, screen)
+	if err != nil {
+		s.complain(ctx, endUnreachable, "dial screen", err)
+		return nil, endUnreachable, false
+	}
+	return upstream, ending{}, true
+}
+
+// record ends the console in the database. It tries for a while: a console
+// that stays open there takes from the org's quota until the node restarts.
+func (s *Service) record(ctx context.Context, c *socket, session models.ConsoleSession, grant models.ConsoleGrant) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	e := c.reason()
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		err := s.system.CloseConsole(ctx, session, grant.Actor, grant.Machine.Object(), e.text, c.in.Load(), c.out.Load())
+		if err == nil {
+			break
+		}
+		s.log.WarnContext(ctx, "can't record the end of a console", "console", session.ID, "error", err)
+		if !wait(ctx, pause) {
+			return
+		}
+	}
+	s.log.InfoContext(ctx, "console closed", "console", session.ID, "machine", session.MachineID,
+		"reason", e.text, "bytes_in", c.in.Load(), "bytes_out", c.out.Load())
+}
+
+// refused tells the history of a try that came to nothing: the org's, where
+// the ticket has told which, else the provider's.
+func (s *Service) refused(ctx context.Context, who models.SignedIn, grant *models.ConsoleGrant, why string) {
+	event := models.Event{
+		Action: models.ActionConsoleRefuse, Outcome: models.OutcomeRefused,
+		Object: models.Object{Kind: "session", ID: string(who.Session.ID), Name: who.User.Name},
+		After:  map[string]any{"reason": why},
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var err error
+	if grant == nil {
+		err = s.system.RecordProvider(ctx, who.Actor, event)
+	} else {
+		event.Object = grant.Machine.Object()
+		err = s.system.RecordIn(ctx, grant.Ticket.OrgID, who.Actor, event)
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "can't record a refused console", "reason", why, "error", err)
+	}
+}
+
+// complain logs what kept a console from opening. The errors themselves hold
+// addresses, so they are for those who switch debugging on.
+func (s *Service) complain(ctx context.Context, e ending, doing string, err error) {
+	s.log.DebugContext(ctx, "console did not open", "doing", doing, "error", err)
+	switch e {
+	case endUnreachable, endInternal:
+		kind := "error"
+		switch {
+		case errors.Is(err, errPin):
+			kind = "certificate"
+		case isTimeout(err) || errors.Is(err, context.DeadlineExceeded):
+			kind = "timeout"
+		case errors.Is(err, context.Canceled):
+			return // the socket ended first
+		}
+		s.log.WarnContext(ctx, "console did not open", "doing", doing, "kind", kind)
+	}
+}

@@ -1,0 +1,167 @@
+package console
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/millwright/millwright/models"
+)
+
+// socket is one browser's open console.
+//
+//	opened ──attach──▶ run ──end──▶ linger ──▶ closed
+//	   └───────────────end─────────▶
+//
+// Whoever has a reason calls end; the first reason counts. It tells the
+// browser, frees the hypervisor and wakes the relays; the goroutine of Serve
+// then waits for the browser to take notice.
+type socket struct {
+	ticket models.ConsoleTicket
+	timing timing
+	large  *largeBuffers
+	client *websocket.Conn
+	filter *viewFilter // nil: input goes through
+
+	cancel context.CancelFunc // ends what is still being asked for the socket
+
+	confirmed time.Time // when guard last found the socket allowed; guard's own
+
+	in, out atomic.Int64 // bytes from and to the browser
+
+	mu       sync.Mutex
+	ended    *ending
+	upstream *websocket.Conn
+	pinger   *time.Timer
+}
+
+// newSocket also returns the context that lasts until the socket's end.
+func (s *Service) newSocket(ctx context.Context, client *websocket.Conn, ticket models.ConsoleTicket) (context.Context, *socket) {
+	// The request's context ends with the server's; a socket has to live on
+	// until Drain has told its page where to go.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c := &socket{
+		ticket: ticket, timing: s.timing, large: &s.large, client: client,
+		cancel: cancel, confirmed: time.Now(),
+	}
+	if ticket.Mode != models.ConsoleOperate {
+		c.filter = &viewFilter{}
+	}
+	return ctx, c
+}
+
+// attach gives the socket its other end, unless it has ended meanwhile.
+func (c *socket) attach(upstream *websocket.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		_ = upstream.Close()
+		return false
+	}
+	c.upstream = upstream
+	return true
+}
+
+// end closes the socket for a reason. It returns when the browser's close
+// frame is written, or could not be for the linger time.
+func (c *socket) end(e ending) {
+	c.mu.Lock()
+	if c.ended != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.ended = &e
+	upstream := c.upstream
+	if c.pinger != nil {
+		c.pinger.Stop()
+	}
+	c.mu.Unlock()
+	c.cancel()
+	if upstream != nil {
+		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+		_ = upstream.WriteControl(websocket.CloseMessage, bye, time.Now().Add(100*time.Millisecond))
+		_ = upstream.Close()
+	}
+	if e.code == 0 { // nobody is there any more
+		_ = c.client.Close()
+		return
+	}
+	tell(c.client, e, c.timing.linger)
+	// The relay reads on until the browser answers: closing over unread input
+	// would make the close frame overtake itself as a reset.
+	time.AfterFunc(c.timing.linger, func() { _ = c.client.Close() })
+}
+
+// tell writes the close frame. A frame on its way to a browser that has
+// stopped reading is waited for no longer than the given time.
+func tell(client *websocket.Conn, e ending, within time.Duration) {
+	_ = client.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(e.code, e.text), time.Now().Add(within))
+}
+
+// dismiss tells a browser whose socket never opened, and waits until it has
+// taken notice.
+func dismiss(client *websocket.Conn, e ending, within time.Duration) {
+	tell(client, e, within)
+	_ = client.NetConn().SetReadDeadline(time.Now().Add(within))
+	discard(client)
+	_ = client.Close()
+}
+
+// discard reads until the other end closes.
+func discard(client *websocket.Conn) {
+	for {
+		if _, _, err := client.NextReader(); err != nil {
+			return
+		}
+	}
+}
+
+// reason is why the socket ended.
+func (c *socket) reason() ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		return endInternal
+	}
+	return *c.ended
+}
+
+// run carries bytes both ways until one end is gone or end is called.
+func (c *socket) run() {
+	c.client.SetPongHandler(func(string) error { return c.alive(c.client) })
+	_ = c.alive(c.client)
+	c.keepAlive()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		c.end(c.fromHypervisor())
+	}()
+	c.end(c.fromBrowser())
+	discard(c.client)
+	_ = c.client.Close()
+	<-back
+}
+
+// alive gives an end another while to be heard of.
+func (c *socket) alive(conn *websocket.Conn) error {
+	return conn.SetReadDeadline(time.Now().Add(c.timing.read))
+}
+
+// keepAlive pings both ends, from a timer: an idle console costs no third
+// goroutine.
+func (c *socket) keepAlive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return
+	}
+	c.pinger = time.AfterFunc(c.timing.ping, func() {
+		deadline := time.Now().Add(c.timing.ping)
+		_ = c.client.WriteControl(websocket.PingMessage, nil, deadline)
+		_ = c.upstream.WriteControl(websocket.PingMessage, nil, deadline)
+		c.keepAlive()
+	})
+}
