@@ -1,0 +1,85 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/millwright/millwright/internal/identity"
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views"
+	"github.com/millwright/millwright/views/ui"
+)
+
+// frames makes what stands around every page, and leads from one page to the
+// next.
+type frames struct {
+	system *models.System
+	store  *identity.Store
+	lab    bool
+}
+
+// user is the frame of somebody signed in, outside any org.
+func (f frames) user(c echo.Context) (views.Frame, error) {
+	who, err := f.store.SignedIn(c.Request())
+	if err != nil {
+		return views.Frame{}, err
+	}
+	orgs, err := f.system.Memberships(c.Request().Context(), who.User.ID)
+	if err != nil {
+		return views.Frame{}, err
+	}
+	flashes, err := f.store.TakeFlashes(c.Response(), c.Request())
+	if err != nil {
+		return views.Frame{}, err
+	}
+	frame := views.Frame{User: who.User, Memberships: orgs, Lab: f.lab}
+	for _, m := range flashes {
+		frame.Flash = append(frame.Flash, ui.Message{Tone: ui.Tone(m.Tone), Text: m.Text})
+	}
+	return frame, nil
+}
+
+// page reads what a page of the org shows, and its frame. A part of a page
+// needs no frame: it gets the org and nothing else.
+func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Reader) error) (views.Frame, error) {
+	frame := views.Frame{Lab: f.lab}
+	var err error
+	whole := views.Part(c.Request()) == ""
+	if whole {
+		if frame, err = f.user(c); err != nil {
+			return frame, err
+		}
+	}
+	frame.Org, frame.Role = scope.Org(), scope.Role()
+	err = scope.Read(c.Request().Context(), func(r *models.Reader) error {
+		if whole {
+			if frame.ActiveTasks, err = r.ActiveTasks(); err != nil {
+				return err
+			}
+		}
+		return look(r)
+	})
+	return frame, err
+}
+
+// Frame is for the error page within an org; nil where it can't be had.
+func (h Handlers) Frame(c echo.Context, scope *models.Scope) *views.Frame {
+	frame, err := h.frames.page(c, scope, func(*models.Reader) error { return nil })
+	if err != nil {
+		return nil
+	}
+	return &frame
+}
+
+// leave sends the browser on, with a message for the page that it comes to.
+func (f frames) leave(c echo.Context, url string, tone ui.Tone, text string) error {
+	if text != "" {
+		if err := f.store.AddFlash(c.Response(), c.Request(), identity.Flash{Tone: string(tone), Text: text}); err != nil {
+			return err
+		}
+	}
+	return c.Redirect(http.StatusSeeOther, url)
+}
+
+func place(scope *models.Scope) views.Place { return views.Place(scope.Org().Slug) }

@@ -1,0 +1,64 @@
+package handlers
+
+import (
+	"context"
+
+	"github.com/millwright/millwright/internal/console"
+	"github.com/millwright/millwright/internal/identity"
+	"github.com/millwright/millwright/models"
+)
+
+// Factory is what the handlers ask of the room that makes and changes
+// machines. Everything it does is a Task, accepted at once.
+type Factory interface {
+	Plan(ctx context.Context, scope *models.Scope, order models.Order) (models.Plan, error)
+	Order(ctx context.Context, scope *models.Scope, order models.Order) ([]models.Machine, error)
+	Power(ctx context.Context, scope *models.Scope, id models.MachineID, op models.PowerOp) (models.Task, error)
+	Delete(ctx context.Context, scope *models.Scope, id models.MachineID, confirm string) (models.Task, error)
+	Cancel(ctx context.Context, scope *models.Scope, id models.TaskID) error
+	Retry(ctx context.Context, scope *models.Scope, id models.TaskID) (models.Task, error)
+}
+
+// Rooms is what handlers call to change something.
+type Rooms struct {
+	Factory Factory
+	Console *console.Service
+}
+
+// Handlers is every noun's, for the route table.
+type Handlers struct {
+	frames    frames
+	Sessions  *Sessions
+	Orgs      *Orgs
+	Dashboard *Dashboard
+	Catalog   *Catalog
+	Machines  *Machines
+	Console   *Console
+	Tasks     *Tasks
+	History   *History
+	Provider  *Provider
+}
+
+// Options is what the pages say of the portal itself.
+type Options struct {
+	Lab          bool // the clouds are simulated
+	DemoAccounts []string
+	DemoPassword string
+}
+
+// New hands each its dependencies.
+func New(system *models.System, service *identity.Service, store *identity.Store, rooms Rooms, o Options) Handlers {
+	f := frames{system: system, store: store, lab: o.Lab}
+	return Handlers{
+		frames:    f,
+		Sessions:  &Sessions{frames: f, identity: service, options: o},
+		Orgs:      &Orgs{frames: f},
+		Dashboard: &Dashboard{frames: f},
+		Catalog:   &Catalog{frames: f},
+		Machines:  &Machines{frames: f, factory: rooms.Factory},
+		Console:   &Console{frames: f, console: rooms.Console},
+		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
+		History:   &History{frames: f},
+		Provider:  &Provider{frames: f},
+	}
+}

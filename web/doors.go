@@ -1,0 +1,125 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/millwright/millwright/models"
+)
+
+// door is who may pass.
+type door string
+
+const (
+	doorAnyone   door = "anyone"
+	doorSignedIn door = "signed in"
+	doorOrg      door = "org"
+	doorProvider door = "provider"
+)
+
+// guarded is a handler behind its door: what the route table takes, and the
+// only thing it takes.
+type guarded struct {
+	door       door
+	permission models.Permission
+	serve      echo.HandlerFunc
+}
+
+// route is a row of the table, for those who read it.
+type route struct {
+	method, path string
+	guarded
+}
+
+// group is a part of the table under one prefix.
+type group struct {
+	server *Server
+	prefix string
+}
+
+func (g group) GET(path string, h guarded)  { g.add(http.MethodGet, path, h) }
+func (g group) HEAD(path string, h guarded) { g.add(http.MethodHead, path, h) }
+func (g group) POST(path string, h guarded) { g.add(http.MethodPost, path, h) }
+
+func (g group) under(prefix string) group { return group{server: g.server, prefix: g.prefix + prefix} }
+
+func (g group) add(method, path string, h guarded) {
+	g.server.echo.Add(method, g.prefix+path, h.serve)
+	g.server.routes = append(g.server.routes, route{method: method, path: g.prefix + path, guarded: h})
+}
+
+// Anyone lets everybody in, signed in or not.
+func (s *Server) Anyone(h echo.HandlerFunc) guarded {
+	return guarded{door: doorAnyone, serve: h}
+}
+
+// SignedIn lets whoever has a live session in.
+func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) guarded {
+	return guarded{door: doorSignedIn, serve: func(c echo.Context) error {
+		who, err := s.enter(c)
+		if err != nil {
+			return err
+		}
+		return h(c, who)
+	}}
+}
+
+// Org lets members of the org in the URL in, with the permission.
+func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) error) guarded {
+	return guarded{door: doorOrg, permission: p, serve: func(c echo.Context) error {
+		who, err := s.enter(c)
+		if err != nil {
+			return err
+		}
+		scope, err := s.system.Scope(c.Request().Context(), who, c.Param("org"))
+		if err != nil {
+			return err
+		}
+		c.Set(scopeKey, scope)
+		if !scope.Can(p) {
+			return s.refuse(c, scope.Org().ID, who.Actor, p)
+		}
+		return h(c, scope)
+	}}
+}
+
+// Provider lets the provider's own people in, with the permission. For
+// everybody else there is no such page.
+func (s *Server) Provider(p models.Permission, h func(echo.Context, *models.Provider) error) guarded {
+	return guarded{door: doorProvider, permission: p, serve: func(c echo.Context) error {
+		who, err := s.enter(c)
+		if err != nil {
+			return err
+		}
+		provider, err := s.system.Provider(who)
+		if err != nil {
+			return err
+		}
+		if !provider.Can(p) {
+			return s.refuse(c, models.ProviderOrg, who.Actor, p)
+		}
+		return h(c, provider)
+	}}
+}
+
+// refuse answers a member without the permission, and tells the history.
+func (s *Server) refuse(c echo.Context, org models.OrgID, actor models.Actor, p models.Permission) error {
+	event := models.Event{
+		Action: models.ActionAccessRefused, Outcome: models.OutcomeRefused,
+		Object: models.Object{Kind: "page", ID: cut(c.Param("id")), Name: c.Request().Method + " " + cut(c.Request().URL.Path)},
+		After:  map[string]any{"permission": p},
+	}
+	if err := s.system.RecordIn(c.Request().Context(), org, actor, event); err != nil {
+		return err
+	}
+	return models.Forbidden("Your role in this org doesn't include this. Ask one of its admins if you need it.")
+}
+
+// cut bounds what a stranger can write into the history.
+func cut(s string) string {
+	if r := []rune(s); len(r) > 200 {
+		return string(r[:200])
+	}
+	return s
+}

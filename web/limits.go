@@ -1,0 +1,108 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/millwright/millwright/models"
+)
+
+const (
+	// bodyMaxBytes is far more than any form here sends.
+	bodyMaxBytes = 1 << 20
+	// signInsPerSource is how many sign-ins of one address are worked on at
+	// once: each holds 64 MiB while it hashes.
+	signInsPerSource = 4
+	// streamsPerSession is how many live streams one session may hold: more
+	// tabs than anybody shows at once.
+	streamsPerSession = 16
+)
+
+// bounded refuses bodies beyond the limit, announced or not.
+func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.ContentLength > bodyMaxBytes {
+			return echo.NewHTTPError(http.StatusRequestEntityTooLarge)
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, bodyMaxBytes)
+		return next(c)
+	}
+}
+
+// sameOrigin refuses writes that another site's page sends.
+func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.origins.Check(c.Request()); err != nil {
+			return &models.Error{Code: models.CodeForbidden, Err: err,
+				Message: "This came from another site's page, so nothing was done. Open the portal itself and try again."}
+		}
+		return next(c)
+	}
+}
+
+// cleanText refuses addresses that no database stores: broken UTF-8 and NUL.
+// In the path that is a page that doesn't exist.
+func (s *Server) cleanText(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !clean(r.URL.Path) {
+			return models.NotFound("page")
+		}
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest).SetInternal(err)
+		}
+		for name, values := range query {
+			if !clean(name) || !clean(strings.Join(values, "")) {
+				return echo.NewHTTPError(http.StatusBadRequest)
+			}
+		}
+		return next(c)
+	}
+}
+
+func clean(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// perSource counts what is under way per key and refuses beyond a limit.
+type perSource struct {
+	limit int
+	mu    sync.Mutex
+	now   map[string]int
+}
+
+func newPerSource(limit int) *perSource { return &perSource{limit: limit, now: map[string]int{}} }
+
+// enter takes a place; call leave when done. !ok: all places are taken.
+func (p *perSource) enter(key string) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now[key] >= p.limit {
+		return nil, false
+	}
+	p.now[key]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.now[key]--; p.now[key] == 0 {
+			delete(p.now, key)
+		}
+	}, true
+}
+
+// oneByOne holds a source to a few sign-ins at a time.
+func (s *Server) oneByOne(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		leave, ok := s.signIns.enter(c.RealIP())
+		if !ok {
+			return models.TooMany("Several sign-ins from this address are being checked. Try again in a moment.", 1)
+		}
+		defer leave()
+		return next(c)
+	}
+}

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/millwright/millwright/models"
+)
+
+const (
+	// gatherTime is how long changes are gathered before they are sent: a
+	// Task's worker writes several rows a second.
+	gatherTime = 100 * time.Millisecond
+	// gatherMost is how many are told one by one; beyond, the page is told to
+	// look at everything.
+	gatherMost = 200
+	// heartbeatEvery keeps what stands between from cutting a silent stream.
+	heartbeatEvery = 15 * time.Second
+	// recheckEvery is how soon a stream ends after its session or membership.
+	recheckEvery = 5 * time.Second
+	// streamWriteTimeout is how long a browser may leave a message unread.
+	streamWriteTimeout = 20 * time.Second
+)
+
+// note is one message of the stream: which row changed, never how. The page
+// fetches it anew, under its own permission.
+type note struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// events is the org's live stream. It ends with the session, the membership,
+// the browser's tab, or the portal.
+func (s *Server) events(c echo.Context, scope *models.Scope) error {
+	leave, ok := s.streams.enter(string(scope.SessionID()))
+	if !ok {
+		return models.TooMany("Too many pages of this session are live at once. Close some of them.", 10)
+	}
+	defer leave()
+	changes, cancel := scope.Watch()
+	defer cancel()
+	st, err := openStream(c)
+	if err != nil {
+		return err
+	}
+	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
+	defer heartbeat.Stop()
+	defer recheck.Stop()
+	gathered := map[note]struct{}{}
+	var due <-chan time.Time
+	for {
+		select {
+		case change := <-changes:
+			gathered[note{Kind: change.Kind, ID: change.ID}] = struct{}{}
+			if due == nil {
+				due = time.After(gatherTime)
+			}
+		case <-due:
+			err = st.send(gathered)
+			clear(gathered)
+			due = nil
+		case <-heartbeat.C:
+			err = st.write(": still here\n\n")
+		case <-recheck.C:
+			if !s.stillMember(c, scope) {
+				return nil
+			}
+		case <-c.Request().Context().Done():
+			return nil
+		case <-s.stopping.Done():
+			return nil
+		}
+		if err != nil {
+			return nil // the browser has gone; nobody is left to tell
+		}
+	}
+}
+
+// stillMember looks whether the session and the membership live. A database
+// that doesn't answer ends nobody's stream.
+func (s *Server) stillMember(c echo.Context, scope *models.Scope) bool {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), recheckEvery)
+	defer cancel()
+	who, err := s.identity.Authenticate(ctx, s.store.Token(c.Request()))
+	if err == nil {
+		_, err = s.system.Scope(ctx, who, scope.Org().Slug)
+	}
+	return models.CodeOf(err) != models.CodeNotFound
+}
+
+// stream is an open text/event-stream.
+type stream struct {
+	out     *echo.Response
+	control *http.ResponseController
+}
+
+func openStream(c echo.Context) (*stream, error) {
+	st := &stream{out: c.Response(), control: http.NewResponseController(c.Response())}
+	// The server's deadlines are for pages: this one reads no more and writes
+	// for hours.
+	if err := st.control.SetReadDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	h := st.out.Header()
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // a buffering proxy would hold messages back
+	st.out.WriteHeader(http.StatusOK)
+	return st, st.write("retry: 3000\n\n")
+}
+
+func (st *stream) send(gathered map[note]struct{}) error {
+	if len(gathered) > gatherMost {
+		gathered = map[note]struct{}{{Kind: "all"}: {}}
+	}
+	var text []byte
+	for n := range gathered {
+		data, err := json.Marshal(n)
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(text, "data: %s\n\n", data)
+	}
+	return st.write(string(text))
+}
+
+func (st *stream) write(text string) error {
+	if err := st.control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := st.out.Write([]byte(text)); err != nil {
+		return err
+	}
+	return st.control.Flush()
+}
