@@ -1,0 +1,76 @@
+package testkit
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millwright/millwright/internal/lab"
+)
+
+// Site is a portal in the production form: a configuration file, a database,
+// and vCenters that don't end with it.
+type Site struct {
+	t        testing.TB
+	config   string
+	database string
+	env      []string
+	addr     string
+	Portal   *Process
+}
+
+// SitePassword is what SetPassword sets.
+const SitePassword = "a password for tests" // #nosec G101
+
+// NewSite writes the configuration of a portal with two orgs, acme and globex,
+// and one user in each; the vCenters are known by the keys of clouds.
+func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site {
+	t.Helper()
+	dir := t.TempDir()
+	s := &Site{t: t, database: database, config: filepath.Join(dir, "millwright.yaml"), addr: FreeAddr(t),
+		env: []string{"MILLWRIGHT_KEY=" + base64.StdEncoding.EncodeToString(Key)}}
+	var b strings.Builder
+	fmt.Fprintf(&b, "portal: {listen: %q, public_url: %q, node: crash-test}\nclouds:\n", s.addr, "http://"+s.addr)
+	template, _ := lab.TemplateBySlug("debian-13")
+	images := []string{}
+	networks := []string{}
+	for slug, v := range clouds {
+		s.env = append(s.env, "PASSWORD_"+strings.ToUpper(slug)+"="+v.Password)
+		fmt.Fprintf(&b, "  - {slug: %s, name: %s, class: public, url: %q, username: %s, password_env: PASSWORD_%s, thumbprint_sha256: %q, instance_uuid: %s}\n",
+			slug, slug, v.URL, v.Username, strings.ToUpper(slug), v.ThumbprintSHA256, v.InstanceUUID)
+		images = append(images, fmt.Sprintf("%s: %s", slug, template.InstanceUUID(slug)))
+		networks = append(networks, fmt.Sprintf("{cloud: %s, name: default-%s, cidr: 10.0.0.0/22, gateway: 10.0.0.1}", slug, slug))
+	}
+	fmt.Fprintf(&b, "templates:\n  - {slug: debian-13, name: Debian 13, os: Debian, min_vcpus: 1, min_memory_mib: 512, min_disk_gib: 8, images: {%s}}\n", strings.Join(images, ", "))
+	b.WriteString("instance_types:\n  - {slug: small, name: Small, vcpus: 1, memory_mib: 1024, disk_gib: 16, price_per_hour: 0.01}\n")
+	for _, org := range []string{"acme", "globex"} {
+		fmt.Fprintf(&b, "%s  - slug: %s\n    name: %s\n    quota: {machines: 500, vcpus: 500, memory_mib: 512000, storage_gib: 8000, consoles: 10}\n    networks: [%s]\n    members: [{email: user@%s.example, name: User, role: user}]\n",
+			map[string]string{"acme": "orgs:\n"}[org], org, org, strings.Join(networks, ", "), org)
+	}
+	if err := os.WriteFile(s.config, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Start serves until the test ends or the portal is killed.
+func (s *Site) Start() *Visitor {
+	s.t.Helper()
+	s.Portal = Run(s.t, s.env, "serve", "--config", s.config, "--database", s.database)
+	s.Portal.WaitLine(s.t, "ready ", 60*time.Second)
+	return NewVisitor(s.t, "http://"+s.addr)
+}
+
+// SetPassword lets the account sign in with SitePassword.
+func (s *Site) SetPassword(email string) {
+	s.t.Helper()
+	p := Run(s.t, s.env, "set-password", "--database", s.database, email)
+	p.Say(s.t, SitePassword)
+	if !p.Wait(20 * time.Second) {
+		s.t.Fatalf("set-password: %s", p.Log())
+	}
+}
