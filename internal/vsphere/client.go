@@ -21,6 +21,8 @@ type Client struct {
 	hosts   *hostLoad
 	flights singleflight.Group
 
+	watchWait time.Duration
+
 	mu           sync.Mutex
 	transport    *http.Transport // made with the first connection
 	current      *connection     // nil: none yet, or vCenter ended it
@@ -40,6 +42,7 @@ func New(cfg Config) *Client {
 		circuit:   &circuit{now: time.Now},
 		clones:    newSlots(cfg.ClonesPerCloud),
 		hosts:     newHostLoad(cfg.ClonesPerHost),
+		watchWait: watchWait,
 		inventory: newInventoryCache(),
 	}
 }

@@ -106,6 +106,6 @@ func screenOf(ticket *types.VirtualMachineTicket, host string) Screen {
 		}
 	}
 	address := net.JoinHostPort(strings.Trim(screen.Host, "[]"), strconv.Itoa(screen.Port))
-	screen.URL = (&url.URL{Scheme: "wss", Host: address, Path: "/ticket/" + ticket.Ticket}).String()
+	screen.URL = "wss://" + address + "/ticket/" + url.PathEscape(ticket.Ticket)
 	return screen
 }

@@ -37,7 +37,7 @@ func TestSessionIsMadeAgainOnceForAllCallers(t *testing.T) {
 	v := startVCenter(t)
 	c := v.client()
 	connect(t, c)
-	v.dropSessions()
+	v.dropSessions(v.bare())
 	before := v.count("Login")
 	var callers sync.WaitGroup
 	for range 30 {

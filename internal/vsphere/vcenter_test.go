@@ -154,6 +154,7 @@ func (v *vcenter) client(changes ...func(*Config)) *Client {
 		change(&cfg)
 	}
 	c := New(cfg)
+	c.watchWait = time.Second
 	v.t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
 }
@@ -187,10 +188,8 @@ func (v *vcenter) sessions(bare *govmomi.Client) []string {
 }
 
 // dropSessions ends every session but the caller's own.
-func (v *vcenter) dropSessions() {
+func (v *vcenter) dropSessions(bare *govmomi.Client) {
 	v.t.Helper()
-	bare := v.bare()
-	defer func() { _ = bare.Logout(context.Background()) }()
 	if keys := v.sessions(bare); len(keys) > 0 {
 		if err := bare.SessionManager.TerminateSession(v.t.Context(), keys); err != nil {
 			v.t.Fatal(err)

@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"time"
 
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/property"
@@ -13,9 +14,9 @@ import (
 const (
 	// watchPageSize bounds one answer; the first one may be many pages.
 	watchPageSize = 500
-	// watchWaitSeconds is how long vCenter holds a poll without news. It makes
-	// a dead connection show itself, and keeps the session alive.
-	watchWaitSeconds = 60
+	// watchWait is how long vCenter holds a poll without news. The end of a
+	// poll makes a dead connection show itself, and keeps the session alive.
+	watchWait = 20 * time.Second
 )
 
 // Observation is what the feed saw of one VM: all of it, not only the change.
@@ -82,7 +83,7 @@ func (c *Client) feed(ctx context.Context, conn *connection, sink func(context.C
 	poll := types.WaitForUpdatesEx{
 		This: collector.Reference(),
 		Options: &types.WaitOptions{
-			MaxWaitSeconds:   types.NewInt32(watchWaitSeconds),
+			MaxWaitSeconds:   new(int32(c.watchWait.Seconds())),
 			MaxObjectUpdates: watchPageSize,
 		},
 	}
