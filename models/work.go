@@ -60,12 +60,13 @@ func (r *Reader) OrgRecord() (Org, error) {
 	return row.org(), absent(err, "organisation")
 }
 
-// RecentlyMoved returns the cloud's machines whose state was changed after the
-// given time.
+// RecentlyMoved returns the cloud's settled machines whose state was changed
+// after the given time.
 func (s *System) RecentlyMoved(ctx context.Context, cloud CloudID, after time.Time) (map[MachineID]bool, error) {
+	observable := []MachineState{MachineRunning, MachineStopped, MachineSuspended, MachineMissing}
 	var found []MachineID
 	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&Machine{}).Where("cloud_id = ? AND updated_at > ? AND state <> ?", cloud, after, MachineDeleted).
+		return r.tx.Model(&Machine{}).Where("cloud_id = ? AND updated_at > ? AND state IN ?", cloud, after, observable).
 			Pluck("id", &found).Error
 	})
 	moved := make(map[MachineID]bool, len(found))

@@ -67,9 +67,9 @@ type Factory struct {
 	stopHolding context.CancelFunc
 	holders     sync.WaitGroup
 
-	// stored is told of every write of a visit, so that a test can end the
-	// visit right there as a kill would.
-	stored func(models.TaskID)
+	// border is told before and after every write of a visit, so that a test
+	// can end the visit right there, as a kill would.
+	border func(models.TaskID)
 }
 
 // New makes a factory and registers its workers with the queue, which must
@@ -77,7 +77,7 @@ type Factory struct {
 func New(system *models.System, queue *jobs.Queue, clouds *Clouds, o Options) *Factory {
 	f := &Factory{
 		system: system, queue: queue, clouds: clouds, options: o.withDefaults(),
-		visits: newVisits(), stored: func(models.TaskID) {},
+		visits: newVisits(), border: func(models.TaskID) {},
 	}
 	f.log = f.options.Logger
 	f.holding, f.stopHolding = context.WithCancel(context.Background())

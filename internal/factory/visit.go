@@ -216,6 +216,7 @@ func (v *visit) store(ctx context.Context, write func(*models.Writer) error) err
 	if len(queued) == 0 {
 		return nil
 	}
+	v.f.border(v.task.ID)
 	err := v.f.system.Within(ctx, v.task.OrgID, v.task.Actor(), func(w *models.Writer) error {
 		for _, one := range queued {
 			if err := one(w); err != nil {
@@ -231,7 +232,7 @@ func (v *visit) store(ctx context.Context, write func(*models.Writer) error) err
 		return fmt.Errorf("store progress of task %s: %w", v.task.ID, err)
 	}
 	v.queued = nil
-	v.f.stored(v.task.ID)
+	v.f.border(v.task.ID)
 	return nil
 }
 
