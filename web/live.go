@@ -21,7 +21,7 @@ const (
 	gatherMost = 200
 	// heartbeatEvery keeps what stands between from cutting a silent stream.
 	heartbeatEvery = 15 * time.Second
-	// recheckEvery is how soon a stream ends after its session or membership.
+	// recheckEvery is how often a stream looks whether its user may still see it.
 	recheckEvery = 5 * time.Second
 	// streamWriteTimeout is how long a browser may leave a message unread.
 	streamWriteTimeout = 20 * time.Second
@@ -48,7 +48,7 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
-	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
+	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(s.recheck)
 	defer heartbeat.Stop()
 	defer recheck.Stop()
 	gathered := map[note]struct{}{}

@@ -57,6 +57,9 @@ type Server struct {
 	signIns  *perSource
 	streams  *perSource
 
+	// recheck is how soon a stream ends after its session or membership.
+	recheck time.Duration
+
 	// stopping ends when the server begins to stop: streams watch it, or they
 	// would hold the stop up. Ordinary requests may finish.
 	stopping context.Context
@@ -75,6 +78,7 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 		echo: e, system: system, identity: service, log: o.Logger,
 		origins: http.NewCrossOriginProtection(),
 		signIns: newPerSource(signInsPerSource), streams: newPerSource(streamsPerSession),
+		recheck: recheckEvery,
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	if o.PublicURL != "" {
