@@ -44,6 +44,9 @@ var redirected = map[string][]string{
 	"ShutdownGuest":       {"VirtualMachine"},
 	"RebootGuest":         {"VirtualMachine"},
 	"ResetVM_Task":        {"VirtualMachine"},
+
+	"WaitForUpdatesEx":     {"PropertyCollector"},
+	"CancelWaitForUpdates": {"PropertyCollector"},
 }
 
 // intercept sees each call before the simulator does.
@@ -60,6 +63,9 @@ func (v *VCenter) intercept(ctx *simulator.Context, m *simulator.Method) (mo.Ref
 	}
 	if fault := v.refuse(m.Body); fault != nil {
 		return nil, fault
+	}
+	if m.Name == "DestroyPropertyCollector" {
+		v.feeds.close(m.This)
 	}
 	if m.Name == "CancelTask" && v.clones.stop(m.This) {
 		m.This = brokerRef

@@ -187,6 +187,7 @@ func (v *VCenter) DropSessions() {
 	for _, s := range view.SessionList {
 		manager.TerminateSession(ctx, &types.TerminateSession{This: manager.Self, SessionId: []string{s.Key}})
 	}
+	v.feeds.logOut() // a session's waits end with it
 }
 
 // DropConnections cuts every open connection, screens excepted.

@@ -7,6 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
+)
+
+const (
+	lockTries = 10
+	lockPause = 20 * time.Millisecond
 )
 
 // lockDir keeps a second vCenter out of a folder that one is using. The lock
@@ -16,9 +22,17 @@ func lockDir(dir string) (func(), error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: lock folder: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("lab: %s is in use by another vCenter: %w", dir, err)
+	// Whoever sweeps scratch folders holds the lock for an instant.
+	for try := 0; ; try++ {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor
+		if err == nil {
+			break
+		}
+		if try == lockTries {
+			_ = f.Close()
+			return nil, fmt.Errorf("lab: %s is in use by another vCenter: %w", dir, err)
+		}
+		time.Sleep(lockPause)
 	}
 	return func() { _ = f.Close() }, nil
 }

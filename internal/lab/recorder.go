@@ -45,6 +45,7 @@ func (*recorder) Reference() types.ManagedObjectReference {
 // name is set, which UpdateObject hears.
 func (r *recorder) PutObject(_ *simulator.Context, obj mo.Reference) {
 	v := r.vc
+	defer v.feeds.touched(obj.Reference(), false)
 	switch o := obj.(type) {
 	case *simulator.Folder:
 		if p, ok := v.below(o, v.place.vmFolder); ok {
@@ -59,6 +60,7 @@ func (r *recorder) PutObject(_ *simulator.Context, obj mo.Reference) {
 
 // UpdateObject hears of machines and of tasks that end.
 func (r *recorder) UpdateObject(ctx *simulator.Context, obj mo.Reference, changes []types.PropertyChange) {
+	defer r.vc.feeds.touched(obj.Reference(), false)
 	switch o := obj.(type) {
 	case *mo.Task:
 		if o.Info.State == types.TaskInfoStateSuccess || o.Info.State == types.TaskInfoStateError {
@@ -104,6 +106,7 @@ func (r *recorder) machine(ctx *simulator.Context, vm *mo.VirtualMachine, change
 // RemoveObject hears of what is destroyed.
 func (r *recorder) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
 	v := r.vc
+	defer v.feeds.touched(ref, true)
 	v.mu.Lock()
 	res := v.residents[ref]
 	delete(v.residents, ref)

@@ -15,6 +15,7 @@ import (
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/view"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
@@ -84,12 +85,12 @@ func (p *process) kill() {
 // session is a logged-in client with the calls that tests make.
 type session struct {
 	*govmomi.Client
-	t      *testing.T
+	t      testing.TB
 	folder *object.Folder
 	pool   *object.ResourcePool
 }
 
-func login(t *testing.T, i Info) *session {
+func login(t testing.TB, i Info) *session {
 	t.Helper()
 	ctx := t.Context()
 	u, err := soap.ParseURL(i.URL)
@@ -206,6 +207,21 @@ func (s *session) until(vm *object.VirtualMachine, name string, ok func(any) boo
 	if err != nil {
 		s.t.Fatalf("waiting for %s: %v", name, err)
 	}
+}
+
+// watch follows the machines as the portal's feed does, until ctx ends.
+func (s *session) watch(ctx context.Context, hear func(updates int)) error {
+	kind := []string{"VirtualMachine"}
+	box, err := view.NewManager(s.Client.Client).CreateContainerView(ctx, s.Client.ServiceContent.RootFolder, kind, true)
+	if err != nil {
+		return err
+	}
+	filter := new(property.WaitFilter).Add(box.Reference(), kind[0],
+		[]string{"runtime.powerState", "guest.ipAddress", "guest.toolsRunningStatus", "name"}, box.TraversalSpec())
+	return property.WaitForUpdatesEx(ctx, property.DefaultCollector(s.Client.Client), filter, func(u []types.ObjectUpdate) bool {
+		hear(len(u))
+		return false
+	})
 }
 
 func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // tests check the pin themselves

@@ -44,6 +44,7 @@ type VCenter struct {
 	faults  faults
 	tickets tickets
 	clones  clones
+	feeds   feeds
 	glyphs  func() *glyphs
 
 	mu        sync.Mutex
@@ -74,7 +75,6 @@ func NewVCenter(o VCenterOptions) (*VCenter, error) {
 	}
 	v := &VCenter{
 		options: o, identity: id, unlock: unlock,
-		scratch:   filepath.Join(o.Dir, "scratch"),
 		residents: map[types.ManagedObjectReference]*resident{},
 		macs:      map[string]string{},
 		paths:     map[types.ManagedObjectReference]entry{},
@@ -86,6 +86,7 @@ func NewVCenter(o VCenterOptions) (*VCenter, error) {
 	v.faults.setCloneDelay(o.CloneDelay)
 	if err := v.open(); err != nil {
 		_ = v.journal.close()
+		_ = os.RemoveAll(v.scratch)
 		unlock()
 		return nil, err
 	}
@@ -93,10 +94,11 @@ func NewVCenter(o VCenterOptions) (*VCenter, error) {
 }
 
 func (v *VCenter) open() error {
-	// Files of the datastores hold nothing that the journal does not.
-	if err := os.RemoveAll(v.scratch); err != nil {
-		return fmt.Errorf("lab: clear scratch folder: %w", err)
+	scratch, err := makeScratch(v.options.Dir)
+	if err != nil {
+		return err
 	}
+	v.scratch = scratch
 	j, inv, err := openJournal(v.options.Dir, v.seed)
 	if err != nil {
 		return err
@@ -265,7 +267,7 @@ func (v *VCenter) Close() error {
 			v.stopGuest(res)
 		}
 	}
-	err = errors.Join(err, v.journal.failed(), v.journal.close())
+	err = errors.Join(err, v.journal.failed(), v.journal.close(), os.RemoveAll(v.scratch))
 	v.unlock()
 	return err
 }
