@@ -400,7 +400,7 @@ func DashboardLive(p DashboardProps) templ.Component {
 func quotaMeter(q models.Quota) ui.MeterProps {
 	return ui.MeterProps{
 		Label: resourceName(q.Resource), Used: q.Used, Ceiling: q.Ceiling, Large: true,
-		Text: amount(q.Resource, q.Used) + " of " + amount(q.Resource, q.Ceiling),
+		Text: amountOf(q.Resource, q.Used, q.Ceiling),
 	}
 }
 
@@ -748,7 +748,7 @@ func eventSentence(place Place, e models.AuditEvent) templ.Component {
 			}
 		}
 		if e.Outcome == models.OutcomeFailed {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<span class=\"soft\">– failed</span>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<span class=\"soft\">&nbsp;– failed</span>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

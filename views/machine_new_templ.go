@@ -67,7 +67,7 @@ type QuotaAfter struct {
 func (q QuotaAfter) meter() ui.MeterProps {
 	m := ui.MeterProps{
 		Label: resourceName(q.Quota.Resource), Used: q.Quota.Used, More: q.More, Ceiling: q.Quota.Ceiling,
-		Text: amount(q.Quota.Resource, q.Quota.Used+q.More) + " of " + amount(q.Quota.Resource, q.Quota.Ceiling),
+		Text: amountOf(q.Quota.Resource, q.Quota.Used+q.More, q.Quota.Ceiling),
 	}
 	if q.Quota.Used+q.More > q.Quota.Ceiling {
 		m.Note = "Over by " + amount(q.Quota.Resource, q.Quota.Used+q.More-q.Quota.Ceiling) + "."

@@ -303,7 +303,7 @@ func ProviderOverview(p ProviderOverviewProps) templ.Component {
 func quotaText(o models.OrgSummary, r models.Resource) string {
 	for _, q := range o.Quotas {
 		if q.Resource == r {
-			return amount(r, q.Used) + " of " + amount(r, q.Ceiling)
+			return amountOf(r, q.Used, q.Ceiling)
 		}
 	}
 	return "–"

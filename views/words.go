@@ -211,6 +211,15 @@ func amount(r models.Resource, n int64) string {
 	}
 }
 
+// amountOf names the unit once where both have the same.
+func amountOf(r models.Resource, n, ceiling int64) string {
+	part, whole := amount(r, n), amount(r, ceiling)
+	if number, unit, ok := strings.Cut(part, " "); ok && strings.HasSuffix(whole, " "+unit) {
+		part = number
+	}
+	return part + " of " + whole
+}
+
 // memory shows MiB as GiB where that is round enough to be read.
 func memory(mib int) string {
 	if mib < 1024 {

@@ -47,6 +47,8 @@ func handler(now time.Time) http.Handler {
 			}
 		})
 	}
+	// Nothing changes here: 204 tells the page's event stream to stay closed.
+	mux.HandleFunc("GET /orgs/{org}/events", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		for _, s := range all {

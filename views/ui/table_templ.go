@@ -24,7 +24,7 @@ type Column struct {
 
 // TableProps is a table that becomes a stack of cards on a phone. Its children
 // are rows; a cell names itself with data-label, the one with class "primary"
-// is a card's title, the one with "status" stands beside it.
+// is a card's title, the one with "cell-state" stands beside it.
 type TableProps struct {
 	Label   string
 	Columns []Column
