@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 // BenchmarkReplay measures how long a vCenter takes to come back with so many
@@ -79,7 +80,7 @@ func hundredMachines(b *testing.B, there int, watched bool) {
 		defer cancel()
 		watching := make(chan struct{})
 		var once sync.Once
-		go w.watch(ctx, func(updates int) { once.Do(func() { close(watching) }) })
+		go w.watch(ctx, func([]types.ObjectUpdate) { once.Do(func() { close(watching) }) })
 		<-watching
 	}
 	template := s.template(CloudPublic, "debian-12")

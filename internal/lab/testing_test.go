@@ -210,7 +210,7 @@ func (s *session) until(vm *object.VirtualMachine, name string, ok func(any) boo
 }
 
 // watch follows the machines as the portal's feed does, until ctx ends.
-func (s *session) watch(ctx context.Context, hear func(updates int)) error {
+func (s *session) watch(ctx context.Context, hear func([]types.ObjectUpdate)) error {
 	kind := []string{"VirtualMachine"}
 	box, err := view.NewManager(s.Client.Client).CreateContainerView(ctx, s.Client.ServiceContent.RootFolder, kind, true)
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *session) watch(ctx context.Context, hear func(updates int)) error {
 	filter := new(property.WaitFilter).Add(box.Reference(), kind[0],
 		[]string{"runtime.powerState", "guest.ipAddress", "guest.toolsRunningStatus", "name"}, box.TraversalSpec())
 	return property.WaitForUpdatesEx(ctx, property.DefaultCollector(s.Client.Client), filter, func(u []types.ObjectUpdate) bool {
-		hear(len(u))
+		hear(u)
 		return false
 	})
 }
