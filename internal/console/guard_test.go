@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -75,10 +76,7 @@ func TestSignOutEndsAConsoleThatIsStillConnecting(t *testing.T) {
 func TestQuotaOfConsolesHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	limits := models.Limits{}
-	for k, v := range testkit.RoomyLimits {
-		limits[k] = v
-	}
+	limits := maps.Clone(testkit.RoomyLimits)
 	limits[models.ResourceConsoles] = 1
 	if _, err := b.world.System.PutOrg(context.Background(), "acme", "Acme", limits); err != nil {
 		t.Fatal(err)
@@ -122,14 +120,14 @@ func TestDrainSendsPagesToAnotherNode(t *testing.T) {
 func TestConsolesOfAKilledNodeAreClosedAtStart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	ctx := context.Background()
 	u := b.user()
 	open := func(node string) {
-		grant, err := b.world.System.RedeemConsoleTicket(ctx, hashTicket(b.ticket(u, models.ConsoleOperate)), u.who.Session.ID)
+		ticket := b.ticket(u, models.ConsoleOperate)
+		grant, err := b.world.System.RedeemConsoleTicket(context.Background(), hashTicket(ticket), u.who.Session.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.world.System.OpenConsole(ctx, grant, node); err != nil {
+		if _, err := b.world.System.OpenConsole(context.Background(), grant, node); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -182,6 +182,15 @@ func (b *bench) read(conn *websocket.Conn, n int) string {
 	return string(got)
 }
 
+func (b *bench) readMessage(conn *websocket.Conn) []byte {
+	b.t.Helper()
+	_, p, err := conn.ReadMessage()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
 // wantClose reads until the close frame, which must be e's.
 func (b *bench) wantClose(conn *websocket.Conn, e ending) {
 	b.t.Helper()

@@ -40,6 +40,9 @@ func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.C
 		VerifyConnection:   check,
 	}
 	conn, answer, err := dialer.DialContext(ctx, screen.URL, nil)
+	if answer != nil {
+		_ = answer.Body.Close() // its first bytes, kept by the dialer; the socket is not in it
+	}
 	if answer != nil && answer.StatusCode != http.StatusSwitchingProtocols {
 		return nil, fmt.Errorf("the hypervisor answers %d", answer.StatusCode)
 	}
