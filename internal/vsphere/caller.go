@@ -3,6 +3,7 @@ package vsphere
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vmware/govmomi/fault"
@@ -71,7 +72,7 @@ func (c *caller) call(ctx context.Context, req, res soap.HasFault, timeout time.
 	err = c.next.RoundTrip(callCtx, req, res)
 	// net/http reports the bare deadline; put back whose deadline it was.
 	if err != nil && ctx.Err() == nil && callCtx.Err() != nil {
-		err = errors.Join(errCallTimeout, err)
+		err = fmt.Errorf("%w: %w", errCallTimeout, err)
 	}
 	leave(judge(ctx, err), err)
 	return err
@@ -86,14 +87,14 @@ func judge(ctx context.Context, err error) outcome {
 	if _, ok := fault.As(err, &method); ok || soap.IsSoapFault(err) {
 		return answered
 	}
-	if isDialError(err) && !errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil {
+		return unknown
+	}
+	if isDialError(err) {
 		return unreachable
 	}
 	if status, ok := errors.AsType[*httpStatusError](err); ok && status.down() {
 		return unreachable
-	}
-	if ctx.Err() != nil {
-		return unknown
 	}
 	switch classifyTransport(err) {
 	case CodeTimeout, CodeUnreachable:

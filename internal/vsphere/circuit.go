@@ -1,7 +1,6 @@
 package vsphere
 
 import (
-	"errors"
 	"sync"
 	"time"
 )
@@ -44,7 +43,7 @@ type circuit struct {
 	lastText string
 }
 
-// errCircuitOpen stands in for the connection error seen by an earlier caller.
+// circuitOpenError stands in for the connection error seen by an earlier caller.
 type circuitOpenError struct{ lastText string }
 
 func (e *circuitOpenError) Error() string {
@@ -98,9 +97,4 @@ func (c *circuit) openAgain(cause error, probe bool) {
 	if cause != nil {
 		c.lastText = cause.Error()
 	}
-}
-
-func isCircuitOpen(err error) bool {
-	_, ok := errors.AsType[*circuitOpenError](err)
-	return ok
 }

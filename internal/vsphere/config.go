@@ -20,7 +20,7 @@ type Config struct {
 	Slug     string // the cloud's short name, for logs
 	URL      string // https://vcenter.example[:port][/sdk]
 	Username string
-	Password string
+	Password string `json:"-"`
 	// ThumbprintSHA256 pins vCenter's certificate (hexadecimal, colons
 	// allowed). Empty: the system's trusted roots decide.
 	ThumbprintSHA256 string

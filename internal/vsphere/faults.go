@@ -154,7 +154,7 @@ type faultRule struct {
 	matches func(error) bool
 }
 
-var faultRules = []faultRule{ //nolint:gochecknoglobals // a constant table: Go has no constant slices
+var faultRules = []faultRule{
 	{CodeNotAuthenticated, exactly[types.NotAuthenticated]},
 	{CodeBadCredentials, family[types.BaseInvalidLogin]},
 	{CodeCancelled, exactly[types.RequestCanceled]},

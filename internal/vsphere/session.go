@@ -64,15 +64,12 @@ func (c *Client) do(ctx context.Context, op string, fn func(context.Context, *co
 func (c *Client) connection(ctx context.Context) (*connection, error) {
 	c.mu.Lock()
 	conn, closed := c.current, c.closed
-	refusal, refusedUntil := c.refusal, c.refusedUntil
 	c.mu.Unlock()
-	switch {
-	case closed:
-		return nil, refuse(CodeInterrupted, "", "the client is closed")
-	case conn != nil:
+	if closed {
+		return nil, errClosed()
+	}
+	if conn != nil {
 		return conn, nil
-	case refusal != nil && time.Now().Before(refusedUntil):
-		return nil, refusal
 	}
 	return single(ctx, c, "connection", c.signIn)
 }
@@ -124,7 +121,7 @@ func (c *Client) signIn(ctx context.Context) (*connection, error) {
 	c.mu.Unlock()
 	if closed {
 		_ = conn.signOut(ctx)
-		return nil, refuse(CodeInterrupted, "", "the client is closed")
+		return nil, errClosed()
 	}
 	go c.keepAlive(alive, conn)
 	return conn, nil
@@ -132,6 +129,9 @@ func (c *Client) signIn(ctx context.Context) (*connection, error) {
 
 // dial makes a session of its own: the service session, or the watcher's.
 func (c *Client) dial(ctx context.Context) (*connection, error) {
+	if err := c.mayDial(); err != nil {
+		return nil, err
+	}
 	conn, err := c.login(ctx)
 	if err == nil {
 		c.log.InfoContext(ctx, "signed in to vCenter", "version", conn.vim.ServiceContent.About.Version)
@@ -146,6 +146,21 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 	c.log.WarnContext(ctx, "can't sign in to vCenter", "code", string(failure.Code), "reason", failure.Text)
 	return nil, failure
 }
+
+// mayDial keeps a refused password from being sent again too soon.
+func (c *Client) mayDial() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errClosed()
+	}
+	if c.refusal != nil && time.Now().Before(c.refusedUntil) {
+		return c.refusal
+	}
+	return nil
+}
+
+func errClosed() error { return refuse(CodeInterrupted, "", "the client is closed") }
 
 func (c *Client) login(ctx context.Context) (*connection, error) {
 	endpoint, err := c.config.endpoint()

@@ -68,6 +68,7 @@ func TestWrongPasswordIsNotTriedAgainAndNowhereShown(t *testing.T) {
 		wantCode(t, err, CodeBadCredentials)
 		fmt.Fprintf(&shown, "%v %+v %#v\n", err, err, err)
 	}
+	wantCode(t, c.Watch(t.Context(), nil), CodeBadCredentials)
 	if n := v.count("Login"); n != 1 {
 		t.Errorf("the refused password was sent %d times; vCenter locks the account", n)
 	}

@@ -12,6 +12,8 @@ import (
 // startLab starts a simulated vCenter with slow clones, screens and faults.
 func startLab(t *testing.T, cloneDelay time.Duration) (*lab.VCenter, *Client) {
 	t.Helper()
+	building.Lock()
+	defer building.Unlock()
 	l, err := lab.NewVCenter(lab.VCenterOptions{
 		Dir: t.TempDir(), Name: "test", CloneDelay: cloneDelay, GuestBootDelay: 50 * time.Millisecond,
 	})

@@ -45,13 +45,19 @@ type vcenter struct {
 
 var soapMethod = regexp.MustCompile(`Body[^>]*>\s*<(\w+)`)
 
+// building guards the making of simulators: they share a table of licences.
+var building sync.Mutex
+
 // startVCenter starts one with 2 VMs in a cluster of 3 hosts.
 func startVCenter(t *testing.T) *vcenter {
 	t.Helper()
 	model := simulator.VPX()
 	model.Host = 0 // the cluster's hosts only
 	model.Autostart = false
-	if err := model.Create(); err != nil {
+	building.Lock()
+	err := model.Create()
+	building.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	model.Service.Listen = &url.URL{User: url.UserPassword(testUser, testPassword), Host: "127.0.0.1:0"}
