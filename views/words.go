@@ -81,7 +81,7 @@ var actionWords = map[models.Action]string{
 	models.ActionMachineState: "saw a change of", models.ActionTaskCancel: "cancelled the task of", models.ActionTaskRetry: "retried the task of",
 	models.ActionConsoleTicket: "asked for the console of", models.ActionConsoleOpen: "opened the console of",
 	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
-	models.ActionAccessRefused: "was refused", models.ActionConfigChange: "changed the settings of",
+	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
 }
 
 // actionNames name an action in menus and tables.
@@ -91,11 +91,12 @@ var actionNames = map[models.Action]string{
 	models.ActionMachineState: "State seen", models.ActionTaskCancel: "Cancel task", models.ActionTaskRetry: "Retry task",
 	models.ActionConsoleTicket: "Console ticket", models.ActionConsoleOpen: "Open console",
 	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
-	models.ActionAccessRefused: "Access refused", models.ActionConfigChange: "Change settings",
+	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
 }
 
 var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
+	"user": "user",
 }
 
 func actionName(a models.Action) string {

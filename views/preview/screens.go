@@ -65,6 +65,7 @@ func machineScreens(r records, f, flashed views.Frame) []screen {
 		{"machine-missing", views.Machine(away)},
 		{"machine-auditor", views.Machine(auditor)},
 		{"machine-delete", views.Machine(refused)},
+		{"console-off", views.Console(views.ConsoleProps{Frame: f, Machine: r.machine(6, "reporting", models.MachineStopped), CanOperate: true})},
 	}
 }
 

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/millwright/millwright/static"
+)
+
+// each parses every screen and hands its elements over.
+func each(t *testing.T, look func(t *testing.T, elements []*html.Node)) {
+	t.Helper()
+	for _, s := range screens(time.Now()) {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			var page bytes.Buffer
+			if err := s.component.Render(t.Context(), &page); err != nil {
+				t.Fatal(err)
+			}
+			root, err := html.Parse(&page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var elements []*html.Node
+			for n := range root.Descendants() {
+				if n.Type == html.ElementNode {
+					elements = append(elements, n)
+				}
+			}
+			look(t, elements)
+		})
+	}
+}
+
+func attr(n *html.Node, name string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+func TestNothingThatTheContentPolicyForbids(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, elements []*html.Node) {
+		for _, n := range elements {
+			for _, a := range n.Attr {
+				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || strings.HasPrefix(a.Key, "hx-on") {
+					t.Errorf("<%s %s=%q>", n.Data, a.Key, a.Val)
+				}
+			}
+			if n.Data == "style" || (n.Data == "script" && n.FirstChild != nil) {
+				t.Errorf("<%s> with its text in the page", n.Data)
+			}
+		}
+	})
+}
+
+func TestEveryIdIsGivenOnceAndEveryReferenceIsMet(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, elements []*html.Node) {
+		ids := map[string]bool{}
+		for _, n := range elements {
+			if id, ok := attr(n, "id"); ok {
+				if ids[id] {
+					t.Errorf("id %q twice", id)
+				}
+				ids[id] = true
+			}
+		}
+		for _, n := range elements {
+			for _, name := range []string{"for", "form", "aria-describedby", "aria-labelledby", "popovertarget", "data-dialog-open"} {
+				if id, ok := attr(n, name); ok && !ids[id] {
+					t.Errorf("<%s %s=%q>: nobody has this id", n.Data, name, id)
+				}
+			}
+		}
+	})
+}
+
+func TestEveryIconIsThere(t *testing.T) {
+	t.Parallel()
+	if err := static.Missing(); err != nil {
+		t.Skip(err)
+	}
+	each(t, func(t *testing.T, elements []*html.Node) {
+		for _, n := range elements {
+			if name, missing := attr(n, "data-icon-missing"); missing {
+				t.Errorf("icon %s is not in static/icons.txt", name)
+			}
+		}
+	})
+}
+
+// Tools find the machine's state as the first of the page.
+func TestFirstStateOfAMachinePageIsTheMachines(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{"machine": "running", "machine-building": "building", "machine-failed": "failed", "machine-missing": "missing"}
+	for _, s := range screens(time.Now()) {
+		state, ok := want[s.name]
+		if !ok {
+			continue
+		}
+		var page bytes.Buffer
+		if err := s.component.Render(t.Context(), &page); err != nil {
+			t.Fatal(err)
+		}
+		first := regexp.MustCompile(`data-state="([^"]*)"[^>]* data-machine-id="[^"]+"[^>]* data-task-state="`).FindStringSubmatch(page.String())
+		if first == nil || first[1] != state || strings.Index(page.String(), "data-state=") != strings.Index(page.String(), first[0]) {
+			t.Errorf("%s: %v", s.name, first)
+		}
+	}
+}
+
+// An icon that nobody names is fetched and embedded for nothing.
+func TestEveryListedIconIsUsed(t *testing.T) {
+	t.Parallel()
+	var code bytes.Buffer
+	for _, folder := range []string{"..", "../ui"} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if name := entry.Name(); strings.HasSuffix(name, ".templ") || (strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_templ.go")) {
+				text, err := os.ReadFile(folder + "/" + name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				code.Write(text)
+			}
+		}
+	}
+	list, err := os.ReadFile("../../static/icons.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		name := strings.TrimSpace(line)
+		if name != "" && !strings.HasPrefix(name, "#") && !strings.Contains(code.String(), `"`+name+`"`) {
+			t.Errorf("icon %s is used nowhere", name)
+		}
+	}
+}
