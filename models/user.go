@@ -62,6 +62,11 @@ func (s *System) SetPassword(ctx context.Context, id UserID, hash string) error 
 		if err := w.tx.Model(&Session{}).Where("user_id = ? AND revoked_at IS NULL", id).Update("revoked_at", Now()).Error; err != nil {
 			return err
 		}
-		return w.recordForUser(id, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded, Object: Object{Kind: "user", ID: string(id)}})
+		var u User
+		if err := w.tx.Take(&u, "id = ?", id).Error; err != nil {
+			return err
+		}
+		return w.recordForUser(id, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded,
+			Object: Object{Kind: "user", ID: string(id), Name: u.Name}})
 	})
 }

@@ -36,6 +36,8 @@ func NewBrowser(t testing.TB, portal, shots string) *Browser {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		// A page that has not painted yet would swallow clicks.
+		chromedp.Flag("allow-pre-commit-input", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1440, 900),
 	)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
@@ -86,9 +88,11 @@ func (b *Browser) Open(path string) {
 	b.do("open "+path, chromedp.Navigate(b.url+path))
 }
 
-// Click clicks the first visible element that the CSS selector finds.
+// Click clicks the first visible element that the CSS selector finds, once the
+// page has been painted as it is: before that, a browser drops input.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
+	Eval[bool](b, "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
