@@ -94,7 +94,7 @@ func (p *placement) readCompute(ctx context.Context, conn *connection) error {
 
 func (p *placement) readHosts(ctx context.Context, collector *property.Collector, refs []types.ManagedObjectReference) error {
 	if len(refs) == 0 {
-		return refuse(CodeNoCapacity, "", "the cluster has no hosts")
+		return refuse(CodeNoCapacity, "the cluster has no hosts")
 	}
 	var loaded []mo.HostSystem
 	properties := []string{"summary.hardware", "summary.quickStats", "runtime.connectionState", "runtime.inMaintenanceMode"}
@@ -121,7 +121,7 @@ func (p *placement) readHosts(ctx context.Context, collector *property.Collector
 
 func (p *placement) readDatastores(ctx context.Context, collector *property.Collector, refs []types.ManagedObjectReference) error {
 	if len(refs) == 0 {
-		return refuse(CodeNoCapacity, "", "the cluster has no datastore")
+		return refuse(CodeNoCapacity, "the cluster has no datastore")
 	}
 	var loaded []mo.Datastore
 	if err := collector.Retrieve(ctx, refs, []string{"summary"}, &loaded); err != nil {
@@ -149,9 +149,9 @@ func (p *placement) chooseDatastore(name string) error {
 	})
 	if len(usable) == 0 {
 		if name != "" {
-			return refuse(CodeNotFound, "", "the cluster has no usable datastore %q", name)
+			return refuse(CodeNotFound, "the cluster has no usable datastore %q", name)
 		}
-		return refuse(CodeNoCapacity, "", "the cluster has no usable datastore")
+		return refuse(CodeNoCapacity, "the cluster has no usable datastore")
 	}
 	best := slices.MinFunc(usable, func(a, b datastore) int {
 		if a.shared != b.shared {

@@ -8,9 +8,9 @@ import (
 const (
 	// circuitSlowLimit is how many calls in a row may go unanswered before the
 	// others stop waiting their whole deadline too.
-	circuitSlowLimit = 3
-	circuitPauseMin  = 250 * time.Millisecond
-	circuitPauseMax  = 10 * time.Second
+	circuitSlowLimit    = 3
+	circuitFirstPause   = 250 * time.Millisecond
+	circuitLongestPause = 10 * time.Second
 )
 
 // outcome is what a call learned about whether vCenter is there.
@@ -91,7 +91,7 @@ func (c *circuit) openAgain(cause error, probe bool) {
 		return
 	}
 	c.isOpen = true
-	c.pause = min(max(2*c.pause, circuitPauseMin), circuitPauseMax)
+	c.pause = min(max(2*c.pause, circuitFirstPause), circuitLongestPause)
 	c.retryAt = c.now().Add(c.pause)
 	c.lastText = "unknown"
 	if cause != nil {

@@ -98,7 +98,7 @@ func (c *Client) submitClone(ctx context.Context, conn *connection, spec CloneSp
 	if !place.drs { // without DRS vCenter refuses to choose
 		chosen, ok := c.hosts.take(place.candidates())
 		if !ok {
-			return "", refuse(CodeBusy, "", "every usable host runs %d clones", c.config.ClonesPerHost)
+			return "", refuse(CodeBusy, "every usable host runs %d clones", c.config.ClonesPerHost)
 		}
 		host = chosen
 		request.Location.Host = &types.ManagedObjectReference{Type: kindHost, Value: host}

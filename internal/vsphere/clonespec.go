@@ -47,24 +47,24 @@ func isUUID(text string) bool {
 func (s CloneSpec) validate() error {
 	switch {
 	case !isUUID(s.InstanceUUID):
-		return refuse(CodeInvalidSpec, "", "instance UUID %q", s.InstanceUUID)
+		return refuse(CodeInvalidSpec, "instance UUID %q", s.InstanceUUID)
 	case !isUUID(s.TemplateUUID):
-		return refuse(CodeInvalidSpec, "", "template UUID %q", s.TemplateUUID)
+		return refuse(CodeInvalidSpec, "template UUID %q", s.TemplateUUID)
 	case !namePattern.MatchString(s.Name):
-		return refuse(CodeInvalidSpec, "", "VM name %q", s.Name)
+		return refuse(CodeInvalidSpec, "VM name %q", s.Name)
 	case s.OrgFolder != "" && !namePattern.MatchString(s.OrgFolder):
-		return refuse(CodeInvalidSpec, "", "folder name %q", s.OrgFolder)
+		return refuse(CodeInvalidSpec, "folder name %q", s.OrgFolder)
 	case s.VCPUs < 0 || s.VCPUs > vcpusMax:
-		return refuse(CodeInvalidSpec, "", "%d virtual CPUs", s.VCPUs)
+		return refuse(CodeInvalidSpec, "%d virtual CPUs", s.VCPUs)
 	case s.MemoryMiB < 0 || s.MemoryMiB > memoryMiBMax:
-		return refuse(CodeInvalidSpec, "", "%d MiB of memory", s.MemoryMiB)
+		return refuse(CodeInvalidSpec, "%d MiB of memory", s.MemoryMiB)
 	}
 	for key, value := range s.ExtraConfig {
 		if !allowedExtraConfig(key) {
-			return refuse(CodeInvalidSpec, "", "extra configuration key %q is not allowed", key)
+			return refuse(CodeInvalidSpec, "extra configuration key %q is not allowed", key)
 		}
 		if len(value) > extraConfigValueMax || strings.ContainsRune(value, 0) {
-			return refuse(CodeInvalidSpec, "", "the value of %s can't be stored", key)
+			return refuse(CodeInvalidSpec, "the value of %s can't be stored", key)
 		}
 	}
 	return s.validateGuest()
@@ -73,32 +73,32 @@ func (s CloneSpec) validate() error {
 func (s CloneSpec) validateGuest() error {
 	if s.HostName == "" {
 		if s.Address != "" {
-			return refuse(CodeInvalidSpec, "", "an address needs a host name")
+			return refuse(CodeInvalidSpec, "an address needs a host name")
 		}
 		return nil
 	}
 	if !namePattern.MatchString(s.HostName) || strings.HasSuffix(s.HostName, "-") {
-		return refuse(CodeInvalidSpec, "", "host name %q", s.HostName)
+		return refuse(CodeInvalidSpec, "host name %q", s.HostName)
 	}
 	if s.Domain != "" && !domainPattern.MatchString(s.Domain) {
-		return refuse(CodeInvalidSpec, "", "domain %q", s.Domain)
+		return refuse(CodeInvalidSpec, "domain %q", s.Domain)
 	}
 	for _, server := range s.DNS {
 		if _, err := netip.ParseAddr(server); err != nil {
-			return refuse(CodeInvalidSpec, "", "name server %q", server)
+			return refuse(CodeInvalidSpec, "name server %q", server)
 		}
 	}
 	if s.Address == "" {
 		return nil
 	}
 	if address, err := netip.ParseAddr(s.Address); err != nil || !address.Is4() {
-		return refuse(CodeInvalidSpec, "", "IPv4 address %q", s.Address)
+		return refuse(CodeInvalidSpec, "IPv4 address %q", s.Address)
 	}
 	if s.PrefixLength < 1 || s.PrefixLength > 32 {
-		return refuse(CodeInvalidSpec, "", "prefix length %d", s.PrefixLength)
+		return refuse(CodeInvalidSpec, "prefix length %d", s.PrefixLength)
 	}
 	if gateway, err := netip.ParseAddr(s.Gateway); s.Gateway != "" && (err != nil || !gateway.Is4()) {
-		return refuse(CodeInvalidSpec, "", "gateway %q", s.Gateway)
+		return refuse(CodeInvalidSpec, "gateway %q", s.Gateway)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func (s CloneSpec) validateGuest() error {
 // one entry per card.
 func (s CloneSpec) customisation(template Template) (*types.CustomizationSpec, error) {
 	if template.NetworkCards == 0 && s.Address != "" {
-		return nil, refuse(CodeInvalidSpec, "", "template %s has no network card to give an address to", template.Name)
+		return nil, refuse(CodeInvalidSpec, "template %s has no network card to give an address to", template.Name)
 	}
 	spec := &types.CustomizationSpec{
 		Identity:         s.identity(template.GuestID),

@@ -94,7 +94,8 @@ func IsTransient(err error) bool {
 	return ok && e.Transient()
 }
 
-// refuse makes an Error for what is turned down without asking vCenter.
-func refuse(code Code, op, format string, args ...any) *Error {
-	return &Error{Code: code, Op: op, Text: fmt.Sprintf(format, args...)}
+// refuse makes an Error for what is turned down without asking vCenter. The
+// operation is filled in by newError on the way out.
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }

@@ -203,22 +203,22 @@ func family[T any](err error) bool {
 	return ok
 }
 
-// words is what vSphere said: its localized sentence, with the fault's type
+// words is what vSphere said: its own sentence, with the fault's type
 // in front, because the sentence is often empty or says nothing.
 func words(err error) string {
 	var method types.BaseMethodFault
-	localized, ok := fault.As(err, &method)
+	sentence, ok := fault.As(err, &method)
 	if !ok || method == nil {
 		return err.Error()
 	}
 	kind := reflect.Indirect(reflect.ValueOf(method)).Type().Name()
-	if localized == "" {
-		localized = strings.TrimPrefix(err.Error(), "ServerFaultCode: ")
+	if sentence == "" {
+		sentence = strings.TrimPrefix(err.Error(), "ServerFaultCode: ")
 	}
-	if localized == "" || localized == kind {
+	if sentence == "" || sentence == kind {
 		return kind
 	}
-	return kind + ": " + localized
+	return kind + ": " + sentence
 }
 
 // alreadyThere reports whether a power operation failed only because the

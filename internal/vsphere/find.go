@@ -99,14 +99,14 @@ func (c *Client) ReadVM(ctx context.Context, ref string) (VM, error) {
 func findByUUID(ctx context.Context, conn *connection, instanceUUID string) (types.ManagedObjectReference, error) {
 	var none types.ManagedObjectReference
 	if instanceUUID == "" {
-		return none, refuse(CodeNotFound, "", "no instance UUID given")
+		return none, refuse(CodeNotFound, "no instance UUID given")
 	}
 	found, err := object.NewSearchIndex(conn.vim).FindByUuid(ctx, nil, strings.ToLower(instanceUUID), true, new(true))
 	if err != nil {
 		return none, err
 	}
 	if found == nil {
-		return none, refuse(CodeNotFound, "", "no VM has the instance UUID %s", instanceUUID)
+		return none, refuse(CodeNotFound, "no VM has the instance UUID %s", instanceUUID)
 	}
 	return found.Reference(), nil
 }
@@ -220,7 +220,7 @@ func findByName(ctx context.Context, conn *connection, name string) (types.Manag
 		found = vm.Self
 	}
 	if found == none {
-		return none, refuse(CodeNotFound, "", "no VM or template is called %q", name)
+		return none, refuse(CodeNotFound, "no VM or template is called %q", name)
 	}
 	return found, nil
 }
@@ -232,7 +232,7 @@ func readTemplate(ctx context.Context, conn *connection, ref types.ManagedObject
 	}
 	config := loaded.Config
 	if config == nil {
-		return Template{}, refuse(CodeInvalidState, "", "the configuration of %s can't be read", loaded.Name)
+		return Template{}, refuse(CodeInvalidState, "the configuration of %s can't be read", loaded.Name)
 	}
 	cards := networkCards(config.Hardware.Device)
 	return Template{

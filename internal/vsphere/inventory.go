@@ -223,7 +223,7 @@ func (c *Client) parentPool(ctx context.Context, conn *connection, finder *find.
 		return pool, compute, err
 	}
 	if loaded.ResourcePool == nil {
-		return pool, compute, refuse(CodeNotFound, "", "%s has no resource pool", resource.Value)
+		return pool, compute, refuse(CodeNotFound, "%s has no resource pool", resource.Value)
 	}
 	return *loaded.ResourcePool, resource, nil
 }

@@ -22,7 +22,7 @@ func TestCircuitLetsOneProbeThrough(t *testing.T) {
 	if _, err = c.enter(); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Fatalf("open circuit says %v", err)
 	}
-	for pause := circuitPauseMin; ; pause = min(2*pause, circuitPauseMax) {
+	for pause := circuitFirstPause; ; pause = min(2*pause, circuitLongestPause) {
 		now = now.Add(pause)
 		probe, err := c.enter()
 		if err != nil {
@@ -31,7 +31,7 @@ func TestCircuitLetsOneProbeThrough(t *testing.T) {
 		if _, err := c.enter(); err == nil {
 			t.Fatal("two probes at once")
 		}
-		if pause < circuitPauseMax {
+		if pause < circuitLongestPause {
 			probe(unanswered, nil)
 			continue
 		}

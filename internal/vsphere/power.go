@@ -74,7 +74,7 @@ func submitPower(ctx context.Context, vm *object.VirtualMachine, op PowerOp) (*o
 	case ShutdownGuest:
 		return nil, vm.ShutdownGuest(ctx)
 	default:
-		return nil, refuse(CodeInvalidSpec, "", "unknown power operation %q", string(op))
+		return nil, refuse(CodeInvalidSpec, "unknown power operation %q", string(op))
 	}
 }
 
@@ -95,7 +95,7 @@ func (c *Client) StartDestroy(ctx context.Context, ref string) (TaskRef, error) 
 			return err
 		}
 		if loaded.Config != nil && loaded.Config.Template {
-			return refuse(CodeInvalidState, "", "%s is a template", ref)
+			return refuse(CodeInvalidState, "%s is a template", ref)
 		}
 		submitted, err := object.NewVirtualMachine(conn.vim, vmRef(ref)).Destroy(ctx)
 		if err != nil {

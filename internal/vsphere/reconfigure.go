@@ -28,7 +28,7 @@ func (c *Client) StartReconfigure(ctx context.Context, ref string, want DeviceSp
 			return err
 		}
 		if loaded.Config == nil {
-			return refuse(CodeInvalidState, "", "the configuration of %s can't be read", ref)
+			return refuse(CodeInvalidState, "the configuration of %s can't be read", ref)
 		}
 		change, needed, err := c.changes(ctx, conn, loaded.Config, want)
 		if err != nil || !needed {
@@ -52,7 +52,7 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 	if want.DiskGiB > 0 {
 		disk := firstDisk(have.Hardware.Device)
 		if disk == nil {
-			return change, false, refuse(CodeInvalidSpec, "", "there is no disk to grow")
+			return change, false, refuse(CodeInvalidSpec, "there is no disk to grow")
 		}
 		if diskBytes(disk) < int64(want.DiskGiB)*bytesPerGiB {
 			change.DeviceChange = append(change.DeviceChange, grownDisk(disk, want.DiskGiB))
@@ -74,7 +74,7 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 // nil when it is connected to it already.
 func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards []types.BaseVirtualDevice, network string, ofClone bool) (*types.VirtualDeviceConfigSpec, error) {
 	if len(cards) == 0 {
-		return nil, refuse(CodeInvalidSpec, "", "there is no network card to connect to %s", network)
+		return nil, refuse(CodeInvalidSpec, "there is no network card to connect to %s", network)
 	}
 	backing, err := c.networkBacking(ctx, conn, network)
 	if err != nil {

@@ -55,7 +55,7 @@ func (c *Client) AcquireScreen(ctx context.Context, instanceUUID string) (Screen
 			return err
 		}
 		if powerOf(loaded.Runtime.PowerState) != PoweredOn {
-			return refuse(CodeInvalidState, "", "the VM is not powered on")
+			return refuse(CodeInvalidState, "the VM is not powered on")
 		}
 		ticket, err := object.NewVirtualMachine(conn.vim, ref).AcquireTicket(ctx, ticketWebMKS)
 		if err != nil {

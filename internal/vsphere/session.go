@@ -123,7 +123,7 @@ func (c *Client) signIn(ctx context.Context) (*connection, error) {
 		_ = conn.signOut(ctx)
 		return nil, errClosed()
 	}
-	go c.keepAlive(alive, conn)
+	go c.keepAlive(alive, conn) //nolint:contextcheck // outlives the call that made it, until stop
 	return conn, nil
 }
 
@@ -160,16 +160,16 @@ func (c *Client) mayDial() error {
 	return nil
 }
 
-func errClosed() error { return refuse(CodeInterrupted, "", "the client is closed") }
+func errClosed() error { return refuse(CodeInterrupted, "the client is closed") }
 
 func (c *Client) login(ctx context.Context) (*connection, error) {
 	endpoint, err := c.config.endpoint()
 	if err != nil {
-		return nil, refuse(CodeInvalidSpec, "", "%s", err)
+		return nil, refuse(CodeInvalidSpec, "%s", err)
 	}
 	transport, err := c.sharedTransport()
 	if err != nil {
-		return nil, refuse(CodeInvalidSpec, "", "%s", err)
+		return nil, refuse(CodeInvalidSpec, "%s", err)
 	}
 	sc := soap.NewClient(endpoint, false)
 	sc.Transport = &statusTransport{next: transport}
@@ -200,11 +200,11 @@ func (c *Client) login(ctx context.Context) (*connection, error) {
 func (c *Client) checkIdentity(vim *vim25.Client) error {
 	about := vim.ServiceContent.About
 	if !vim.IsVC() || vim.ServiceContent.SessionManager == nil {
-		return refuse(CodeWrongVCenter, "", "not a vCenter but %q", about.FullName)
+		return refuse(CodeWrongVCenter, "not a vCenter but %q", about.FullName)
 	}
 	want := c.config.ExpectInstanceUUID
 	if want != "" && !strings.EqualFold(want, about.InstanceUuid) {
-		return refuse(CodeWrongVCenter, "", "vCenter %s answers, expected %s", about.InstanceUuid, want)
+		return refuse(CodeWrongVCenter, "vCenter %s answers, expected %s", about.InstanceUuid, want)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func waitVM(ctx context.Context, conn *connection, ref string, properties []stri
 	})
 	switch {
 	case gone:
-		return refuse(CodeNotFound, "", "VM %s was removed meanwhile", ref)
+		return refuse(CodeNotFound, "VM %s was removed meanwhile", ref)
 	case err != nil:
 		return err
 	case !met && ctx.Err() != nil:
