@@ -33,6 +33,15 @@
 // Order: inventory, then an object's lock in the simulator, then VCenter.mu.
 // A slow clone sleeps before it takes any of them.
 //
-// The simulator itself races under the race detector. Tests that run with it
-// keep the vCenter in a child process (see Start).
+// The simulator races by itself, for instance while it makes two machines at
+// once, which the inventory mutex keeps it from here. Tests that drive a
+// vCenter hard under the race detector still do well to keep it in a child
+// process (see Start): what it finds there is not theirs.
+//
+// # What it does in the simulator's place
+//
+// Clones (the simulator's share MAC address and disk file with the template),
+// waiting for property updates (the simulator's deadlocks when a machine is
+// made while a container view is followed, and costs seconds per change at a
+// thousand machines), guests, resets, customisation and screen tickets.
 package lab

@@ -61,7 +61,8 @@ func (f *feeds) touched(ref types.ManagedObjectReference, gone bool) {
 		if _, noted := s.changed[ref]; !noted {
 			s.order = append(s.order, ref)
 		}
-		s.changed[ref] = gone
+		// Destroying changes a machine's devices after it has gone.
+		s.changed[ref] = gone || s.changed[ref]
 		s.mu.Unlock()
 		select {
 		case s.wake <- struct{}{}:
@@ -268,6 +269,10 @@ func (v *VCenter) gather(ctx *simulator.Context, s *subscription, pc *simulator.
 				}
 				for _, o := range objects {
 					updates = append(updates, s.compare(ref, o)...)
+				}
+				if known && len(objects) == 0 {
+					delete(s.known[ref], obj)
+					updates = append(updates, types.ObjectUpdate{Kind: types.ObjectUpdateKindLeave, Obj: obj})
 				}
 			}
 		}
