@@ -148,8 +148,11 @@ func (v *VCenter) refuse(body types.AnyType) types.BaseMethodFault {
 
 // CloneVMTask makes a machine from a template, slowly if so configured.
 func (b *broker) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) soap.HasFault {
+	// The task can be cancelled from the moment that its client knows it.
+	known := make(chan (<-chan struct{}), 1)
 	ref := b.vc.startTask(ctx, req.This, b.vc.nameOf(req.This), "clone",
-		func(t *simulator.Task) (types.AnyType, types.BaseMethodFault) { return b.vc.clone(t, req) })
+		func(t *simulator.Task) (types.AnyType, types.BaseMethodFault) { return b.vc.clone(t, req, <-known) })
+	known <- b.vc.clones.open(ref)
 	return &methods.CloneVM_TaskBody{Res: &types.CloneVM_TaskResponse{Returnval: ref}}
 }
 

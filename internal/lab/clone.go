@@ -74,7 +74,8 @@ func (c *clones) commit(task types.ManagedObjectReference) bool {
 }
 
 // clone runs one clone: it waits without a lock, then makes the machine.
-func (v *VCenter) clone(task *simulator.Task, req *types.CloneVM_Task) (types.AnyType, types.BaseMethodFault) {
+func (v *VCenter) clone(task *simulator.Task, req *types.CloneVM_Task, stop <-chan struct{}) (types.AnyType, types.BaseMethodFault) {
+	defer v.clones.commit(task.Self)
 	m, fault := v.planClone(req)
 	if fault != nil {
 		return nil, fault
@@ -87,8 +88,6 @@ func (v *VCenter) clone(task *simulator.Task, req *types.CloneVM_Task) (types.An
 	if fault := v.nameFree(req.Folder, m.Name); fault != nil {
 		return nil, fault
 	}
-	stop := v.clones.open(task.Self)
-	defer v.clones.commit(task.Self)
 	v.updateTask(task, types.PropertyChange{Name: "info.cancelable", Val: true})
 	if fault := v.copyDisks(task, stop, m.Name); fault != nil {
 		return nil, fault
