@@ -88,12 +88,20 @@ func (b *Browser) Open(path string) {
 	b.do("open "+path, chromedp.Navigate(b.url+path))
 }
 
-// Click clicks the first visible element that the CSS selector finds, once the
-// page has been painted as it is: before that, a browser drops input.
+// Click clicks the first element that the CSS selector finds, once it is there,
+// enabled and in view with nothing over it. It goes by script: while a page is
+// being put in another's place, the browser drops the mouse's clicks.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
-	Eval[bool](b, "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
-	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+	quoted, _ := json.Marshal(selector)
+	b.Until("click "+selector, `(() => {
+		const e = document.querySelector(`+string(quoted)+`)
+		if (document.readyState !== 'complete' || !e || e.disabled) return false
+		e.scrollIntoView({block: 'center', behavior: 'instant'})
+		const r = e.getBoundingClientRect(), top = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)
+		if (!top || !(e.contains(top) || top.contains(e) || top.closest('label')?.contains(e))) return false
+		e.focus(); e.click()
+		return true })()`)
 }
 
 // Fill replaces a field's text by typing.

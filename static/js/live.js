@@ -15,7 +15,6 @@ export function live(root) {
   const url = root.body.dataset.events;
   if (!url) return;
   let source = null;
-  let opened = false;
   let timer = 0;
   const changed = new Map();
 
@@ -51,9 +50,9 @@ export function live(root) {
     source = new EventSource(url);
     source.onmessage = onMessage;
     source.onopen = () => {
-      // After a gap, whatever is shown may be out of date.
-      if (opened) tell("mw:all");
-      opened = true;
+      // Whatever changed between the page's own queries and this moment, or
+      // during a gap, was told to nobody.
+      tell("mw:all");
     };
   }
 
