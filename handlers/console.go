@@ -7,12 +7,31 @@ import (
 
 	"github.com/millwright/millwright/internal/console"
 	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views"
 )
 
 // Console shows a machine's screen.
 type Console struct {
 	frames
 	console *console.Service
+}
+
+// Show is the page that the screen appears in.
+func (h *Console) Show(c echo.Context, scope *models.Scope) error {
+	machine, err := id[models.MachineID](c, "machine")
+	if err != nil {
+		return err
+	}
+	p := views.ConsoleProps{CanOperate: scope.Can(models.MachineOperate)}
+	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
+		var err error
+		p.Machine, err = r.Machine(machine)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return Render(c, http.StatusOK, views.Console(p))
 }
 
 // Ticket makes a ticket for one socket.

@@ -82,7 +82,7 @@ func (h *Machines) machine(c echo.Context, scope *models.Scope, machine models.M
 // why: as a message, unless change puts it elsewhere.
 func (h *Machines) again(c echo.Context, scope *models.Scope, machine models.MachineID, cause error, change func(*views.MachineProps)) error {
 	var e *models.Error
-	if fetched(c) || !errors.As(cause, &e) {
+	if scripted(c) || !errors.As(cause, &e) {
 		return cause
 	}
 	p, err := h.machine(c, scope, machine)

@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/a-h/templ"
@@ -30,5 +31,9 @@ func Render(c echo.Context, status int, page templ.Component) error {
 	return c.HTMLBlob(status, b.Bytes())
 }
 
-// fetched says whether htmx asks for a piece of a page.
-func fetched(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+// scripted says whether a script asks, which wants a failure as it is and not
+// as a page around it.
+func scripted(c echo.Context) bool {
+	h := c.Request().Header
+	return h.Get("HX-Request") == "true" || strings.HasPrefix(h.Get(echo.HeaderAccept), echo.MIMEApplicationJSON)
+}

@@ -115,7 +115,7 @@ func (h *Tasks) Retry(c echo.Context, scope *models.Scope) error {
 // again shows the task as it is after something that could not be done to it.
 func (h *Tasks) again(c echo.Context, scope *models.Scope, task models.TaskID, cause error) error {
 	refused := errors.Is(cause, models.ErrConflict) || errors.Is(cause, models.ErrQuota)
-	if fetched(c) || !refused {
+	if scripted(c) || !refused {
 		return cause
 	}
 	p, err := h.task(c, scope, task)
