@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // memoryFiles is where Linux keeps files in memory. The simulator makes five
@@ -47,6 +48,10 @@ func sweepScratch(dir string) {
 	for _, path := range left {
 		b, err := os.ReadFile(filepath.Join(path, "owner")) //nolint:gosec // only ours can be read
 		if err != nil {
+			// Killed in between making the folder and claiming it.
+			if i, err := os.Stat(path); err == nil && time.Since(i.ModTime()) > time.Minute {
+				_ = os.RemoveAll(path) //nolint:gosec // below memoryFiles by the pattern
+			}
 			continue
 		}
 		owner := strings.TrimSpace(string(b))

@@ -93,6 +93,11 @@ func NewVCenter(o VCenterOptions) (*VCenter, error) {
 	return v, nil
 }
 
+// simulatorGlobals guards what the simulator shares between all vCenters of a
+// process while it sets one up (licences, host numbers). It has no state of
+// ours.
+var simulatorGlobals sync.Mutex
+
 func (v *VCenter) open() error {
 	scratch, err := makeScratch(v.options.Dir)
 	if err != nil {
@@ -105,6 +110,8 @@ func (v *VCenter) open() error {
 	}
 	v.journal = j
 
+	simulatorGlobals.Lock()
+	defer simulatorGlobals.Unlock()
 	ctx, instance := simulator.NewServiceInstance(simulator.NewContext(), vpx.ServiceContent, vpx.RootFolder)
 	instance.Content.About.InstanceUuid = v.identity.InstanceUUID
 	instance.Content.About.Name = "VMware vCenter Server (Millwright lab, " + v.options.Name + ")"
