@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millwright/millwright/handlers"
 	"github.com/millwright/millwright/internal/console"
@@ -60,14 +61,17 @@ type browser struct {
 func (p *portal) anonymous() *browser { return &browser{p: p} }
 
 // as makes a live session for the account.
-func (p *portal) as(email string) *browser {
+func (p *portal) as(email string) *browser { return p.lastSeen(email, models.Now()) }
+
+// lastSeen makes one that was last used then.
+func (p *portal) lastSeen(email string, then time.Time) *browser {
 	p.t.Helper()
 	u := p.User(email)
 	token := models.NewID[string]() + "-cookie"
 	sum := sha256.Sum256([]byte(token))
 	who := models.SignedIn{User: u, Session: models.Session{
 		ID: models.NewID[models.SessionID](), TokenHash: hex.EncodeToString(sum[:]), UserID: u.ID,
-		CreatedAt: models.Now(), LastSeenAt: models.Now(), ExpiresAt: models.Now().AddDate(0, 0, 1),
+		CreatedAt: models.Now(), LastSeenAt: then, ExpiresAt: models.Now().AddDate(0, 0, 1),
 	}}
 	who.Actor = models.Actor{Kind: models.ActorUser, ID: string(u.ID), Name: u.Name, SessionID: who.Session.ID}
 	if err := p.System.AddSession(context.Background(), who.Session, who.Actor); err != nil {

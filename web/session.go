@@ -32,6 +32,11 @@ func (s *Server) enter(c echo.Context) (models.SignedIn, error) {
 	if err != nil {
 		return who, err
 	}
+	if r := c.Request(); r.Method != http.MethodGet || wantsPage(r) {
+		if err := s.store.See(r, who); err != nil {
+			return who, err
+		}
+	}
 	who.Actor.Source = c.RealIP()
 	who.Actor.RequestID = c.Response().Header().Get(echo.HeaderXRequestID)
 	c.Set(signedInKey, who)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/internal/testkit"
@@ -156,5 +157,27 @@ func TestRevokedSessionEndsAtOnce(t *testing.T) {
 	}
 	if answer := b.get("/orgs/acme/"); answer.Code != http.StatusSeeOther {
 		t.Errorf("after the session was revoked: %d", answer.Code)
+	}
+}
+
+func TestOpenTabKeepsNobodySignedIn(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, testkit.SQLite(t))
+	if answer := p.lastSeen("user@acme.example", models.Now().Add(-identity.IdleTime)).get("/orgs/acme/"); answer.Code != http.StatusSeeOther {
+		t.Errorf("an idle session: %d", answer.Code)
+	}
+	b := p.lastSeen("user@acme.example", models.Now().Add(-time.Hour))
+	seen := func() time.Duration {
+		who, err := p.System.SessionByToken(context.Background(), b.who.Session.TokenHash, identity.IdleTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(who.Session.LastSeenAt)
+	}
+	if b.get("/orgs/acme/?part=live", "HX-Request", "true"); seen() < time.Minute {
+		t.Error("what the page fetched by itself counts as use")
+	}
+	if b.get("/orgs/acme/"); seen() > time.Minute {
+		t.Error("a page that was opened doesn't count as use")
 	}
 }

@@ -130,16 +130,15 @@ func TestHistoryNeverKeepsWhatIsNoAddress(t *testing.T) {
 	}
 }
 
-func TestDisabledAccountCannotSignIn(t *testing.T) {
+func TestAccountWithoutAPasswordCannotSignIn(t *testing.T) {
 	t.Parallel()
 	w := testkit.NewWorld(t, testkit.SQLite(t))
 	s := identity.New(w.System, 0)
-	// An account without a password is one that can't sign in either.
 	if _, _, err := s.SignIn(context.Background(), attempt("admin@acme.example", "")); models.FieldsOf(err)["password"] == "" {
 		t.Errorf("empty password: %v", err)
 	}
 	if _, _, err := s.SignIn(context.Background(), attempt("admin@acme.example", "anything")); !errors.Is(err, models.ErrInvalid) {
-		t.Errorf("account without a password: %v", err)
+		t.Errorf("any password: %v", err)
 	}
 }
 

@@ -83,8 +83,7 @@ func (s *Store) Save(r *http.Request, _ http.ResponseWriter, session *sessions.S
 	return s.service.system.SaveSession(r.Context(), models.SessionID(session.ID), string(data))
 }
 
-// SignedIn returns who is behind the request, or models.ErrNotFound. Once a
-// minute it notes that the session was seen.
+// SignedIn returns who is behind the request, or models.ErrNotFound.
 func (s *Store) SignedIn(r *http.Request) (models.SignedIn, error) {
 	session, err := s.Get(r, plainCookie)
 	if err != nil {
@@ -94,14 +93,17 @@ func (s *Store) SignedIn(r *http.Request) (models.SignedIn, error) {
 	if !ok {
 		return models.SignedIn{}, models.NotFound("session")
 	}
-	if time.Since(who.Session.LastSeenAt) > seenEvery {
-		who.Session.LastSeenAt = models.Now()
-		session.Values[whoKey{}] = who
-		if err := s.service.system.SeeSession(r.Context(), who.Session.ID); err != nil {
-			return who, err
-		}
-	}
 	return who, nil
+}
+
+// See notes, at most once a minute, that somebody used the session: it begins
+// to be idle anew. What a page does by itself is no use, or an open tab would
+// keep its session for ever.
+func (s *Store) See(r *http.Request, who models.SignedIn) error {
+	if time.Since(who.Session.LastSeenAt) < seenEvery {
+		return nil
+	}
+	return s.service.system.SeeSession(r.Context(), who.Session.ID)
 }
 
 // Token is the cookie's token, "" without one.
