@@ -13,29 +13,26 @@ import (
 	"github.com/millwright/millwright/static"
 )
 
-// each parses every screen and hands its elements over.
-func each(t *testing.T, look func(t *testing.T, elements []*html.Node)) {
+// pages is every screen's elements, by the screen's name.
+func pages(t *testing.T) map[string][]*html.Node {
 	t.Helper()
+	all := map[string][]*html.Node{}
 	for _, s := range screens(time.Now()) {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			var page bytes.Buffer
-			if err := s.component.Render(t.Context(), &page); err != nil {
-				t.Fatal(err)
+		var page bytes.Buffer
+		if err := s.component.Render(t.Context(), &page); err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		root, err := html.Parse(&page)
+		if err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		for n := range root.Descendants() {
+			if n.Type == html.ElementNode {
+				all[s.name] = append(all[s.name], n)
 			}
-			root, err := html.Parse(&page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var elements []*html.Node
-			for n := range root.Descendants() {
-				if n.Type == html.ElementNode {
-					elements = append(elements, n)
-				}
-			}
-			look(t, elements)
-		})
+		}
 	}
+	return all
 }
 
 func attr(n *html.Node, name string) (string, bool) {
@@ -49,40 +46,40 @@ func attr(n *html.Node, name string) (string, bool) {
 
 func TestNothingThatTheContentPolicyForbids(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, elements []*html.Node) {
+	for name, elements := range pages(t) {
 		for _, n := range elements {
 			for _, a := range n.Attr {
 				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || strings.HasPrefix(a.Key, "hx-on") {
-					t.Errorf("<%s %s=%q>", n.Data, a.Key, a.Val)
+					t.Errorf("%s: <%s %s=%q>", name, n.Data, a.Key, a.Val)
 				}
 			}
 			if n.Data == "style" || (n.Data == "script" && n.FirstChild != nil) {
-				t.Errorf("<%s> with its text in the page", n.Data)
+				t.Errorf("%s: <%s> with its text in the page", name, n.Data)
 			}
 		}
-	})
+	}
 }
 
 func TestEveryIdIsGivenOnceAndEveryReferenceIsMet(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, elements []*html.Node) {
+	for name, elements := range pages(t) {
 		ids := map[string]bool{}
 		for _, n := range elements {
 			if id, ok := attr(n, "id"); ok {
 				if ids[id] {
-					t.Errorf("id %q twice", id)
+					t.Errorf("%s: id %q twice", name, id)
 				}
 				ids[id] = true
 			}
 		}
 		for _, n := range elements {
-			for _, name := range []string{"for", "form", "aria-describedby", "aria-labelledby", "popovertarget", "data-dialog-open"} {
-				if id, ok := attr(n, name); ok && !ids[id] {
-					t.Errorf("<%s %s=%q>: nobody has this id", n.Data, name, id)
+			for _, reference := range []string{"for", "form", "aria-describedby", "aria-labelledby", "popovertarget", "data-dialog-open"} {
+				if id, ok := attr(n, reference); ok && !ids[id] {
+					t.Errorf("%s: <%s %s=%q>: nobody has this id", name, n.Data, reference, id)
 				}
 			}
 		}
-	})
+	}
 }
 
 func TestEveryIconIsThere(t *testing.T) {
@@ -90,13 +87,13 @@ func TestEveryIconIsThere(t *testing.T) {
 	if err := static.Missing(); err != nil {
 		t.Skip(err)
 	}
-	each(t, func(t *testing.T, elements []*html.Node) {
+	for name, elements := range pages(t) {
 		for _, n := range elements {
-			if name, missing := attr(n, "data-icon-missing"); missing {
-				t.Errorf("icon %s is not in static/icons.txt", name)
+			if icon, missing := attr(n, "data-icon-missing"); missing {
+				t.Errorf("%s: icon %s is not in static/icons.txt", name, icon)
 			}
 		}
-	})
+	}
 }
 
 // Tools find the machine's state as the first of the page.
