@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -39,14 +40,13 @@ func (h *Machines) Create(c echo.Context, scope *models.Scope) error {
 		made, err = h.factory.Order(c.Request().Context(), scope, order)
 	}
 	p := views.MachineNewProps{Form: typed, Errors: models.FieldsOf(err)}
-	switch models.CodeOf(err) {
-	case models.CodeInvalid:
+	switch {
+	case errors.Is(err, models.ErrInvalid):
 		return h.refuseOrder(c, scope, http.StatusUnprocessableEntity, p, order)
-	case models.CodeQuota, models.CodeConflict:
+	case errors.Is(err, models.ErrQuota), errors.Is(err, models.ErrConflict):
 		p.Problem = sentence(err)
 		return h.refuseOrder(c, scope, http.StatusConflict, p, order)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	if len(made) != 1 {
@@ -109,16 +109,12 @@ func orderOf(in *input) (views.OrderForm, models.Order, map[string]string) {
 func (h *Machines) plan(c echo.Context, scope *models.Scope, order models.Order, known map[string]string) (views.PlanProps, error) {
 	plan, err := h.factory.Plan(c.Request().Context(), scope, order)
 	problem := ""
-	switch models.CodeOf(err) {
-	case "":
-		if err != nil {
-			return views.PlanProps{}, err
-		}
-	case models.CodeInvalid:
+	switch {
+	case errors.Is(err, models.ErrInvalid):
 		problem = planProblem(order, models.FieldsOf(err), known)
-	case models.CodeQuota, models.CodeConflict:
+	case errors.Is(err, models.ErrQuota), errors.Is(err, models.ErrConflict):
 		problem = sentence(err)
-	default:
+	case err != nil:
 		return views.PlanProps{}, err
 	}
 	return planProps(plan, problem), nil

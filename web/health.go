@@ -17,8 +17,10 @@ func (s *Server) healthy(c echo.Context) error { return c.String(http.StatusOK, 
 // ready says whether requests should be sent here: the database answers, and
 // the server isn't stopping.
 func (s *Server) ready(c echo.Context) error {
-	if s.stopping.Err() != nil {
+	select {
+	case <-s.stopping:
 		return c.String(http.StatusServiceUnavailable, "stopping\n")
+	default:
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 	defer cancel()

@@ -72,11 +72,11 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 			}
 		case <-c.Request().Context().Done():
 			return nil
-		case <-s.stopping.Done():
+		case <-s.stopping:
 			return nil
 		}
 		if err != nil {
-			return nil // the browser has gone; nobody is left to tell
+			return nil //nolint:nilerr // the browser has gone; nobody is left to tell
 		}
 	}
 }

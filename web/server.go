@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -60,10 +61,10 @@ type Server struct {
 	// recheck is how soon a stream ends after its session or membership.
 	recheck time.Duration
 
-	// stopping ends when the server begins to stop: streams watch it, or they
+	// stopping closes when the server begins to stop: streams watch it, or they
 	// would hold the stop up. Ordinary requests may finish.
-	stopping context.Context
-	stop     context.CancelFunc
+	stopping chan struct{}
+	stop     func()
 }
 
 // New makes the server. rooms are what the handlers work with.
@@ -78,9 +79,9 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 		echo: e, system: system, identity: service, log: o.Logger,
 		origins: http.NewCrossOriginProtection(),
 		signIns: newPerSource(signInsPerSource), streams: newPerSource(streamsPerSession),
-		recheck: recheckEvery,
+		recheck: recheckEvery, stopping: make(chan struct{}),
 	}
-	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	if o.PublicURL != "" {
 		if err := s.origins.AddTrustedOrigin(o.PublicURL); err != nil {
 			return nil, fmt.Errorf("public URL: %w", err)
