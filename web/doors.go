@@ -18,9 +18,9 @@ const (
 	doorProvider door = "provider"
 )
 
-// guarded is a handler behind its door: what the route table takes, and the
+// Guarded is a handler behind its door: what the route table takes, and the
 // only thing it takes.
-type guarded struct {
+type Guarded struct {
 	door       door
 	permission models.Permission
 	serve      echo.HandlerFunc
@@ -29,7 +29,7 @@ type guarded struct {
 // route is a row of the table, for those who read it.
 type route struct {
 	method, path string
-	guarded
+	Guarded
 }
 
 // group is a part of the table under one prefix.
@@ -38,25 +38,25 @@ type group struct {
 	prefix string
 }
 
-func (g group) GET(path string, h guarded)  { g.add(http.MethodGet, path, h) }
-func (g group) HEAD(path string, h guarded) { g.add(http.MethodHead, path, h) }
-func (g group) POST(path string, h guarded) { g.add(http.MethodPost, path, h) }
+func (g group) GET(path string, h Guarded)  { g.add(http.MethodGet, path, h) }
+func (g group) HEAD(path string, h Guarded) { g.add(http.MethodHead, path, h) }
+func (g group) POST(path string, h Guarded) { g.add(http.MethodPost, path, h) }
 
 func (g group) under(prefix string) group { return group{server: g.server, prefix: g.prefix + prefix} }
 
-func (g group) add(method, path string, h guarded) {
+func (g group) add(method, path string, h Guarded) {
 	g.server.echo.Add(method, g.prefix+path, h.serve)
-	g.server.routes = append(g.server.routes, route{method: method, path: g.prefix + path, guarded: h})
+	g.server.routes = append(g.server.routes, route{method: method, path: g.prefix + path, Guarded: h})
 }
 
 // Anyone lets everybody in, signed in or not.
-func (s *Server) Anyone(h echo.HandlerFunc) guarded {
-	return guarded{door: doorAnyone, serve: h}
+func (s *Server) Anyone(h echo.HandlerFunc) Guarded {
+	return Guarded{door: doorAnyone, serve: h}
 }
 
 // SignedIn lets whoever has a live session in.
-func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) guarded {
-	return guarded{door: doorSignedIn, serve: func(c echo.Context) error {
+func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) Guarded {
+	return Guarded{door: doorSignedIn, serve: func(c echo.Context) error {
 		who, err := s.enter(c)
 		if err != nil {
 			return err
@@ -66,8 +66,8 @@ func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) guarded {
 }
 
 // Org lets members of the org in the URL in, with the permission.
-func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) error) guarded {
-	return guarded{door: doorOrg, permission: p, serve: func(c echo.Context) error {
+func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) error) Guarded {
+	return Guarded{door: doorOrg, permission: p, serve: func(c echo.Context) error {
 		who, err := s.enter(c)
 		if err != nil {
 			return err
@@ -86,8 +86,8 @@ func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) er
 
 // Provider lets the provider's own people in, with the permission. For
 // everybody else there is no such page.
-func (s *Server) Provider(p models.Permission, h func(echo.Context, *models.Provider) error) guarded {
-	return guarded{door: doorProvider, permission: p, serve: func(c echo.Context) error {
+func (s *Server) Provider(p models.Permission, h func(echo.Context, *models.Provider) error) Guarded {
+	return Guarded{door: doorProvider, permission: p, serve: func(c echo.Context) error {
 		who, err := s.enter(c)
 		if err != nil {
 			return err

@@ -31,7 +31,10 @@ type portal struct {
 	t       *testing.T
 }
 
-func newPortal(t *testing.T, db *models.DB) *portal { return newPortalWith(t, db, Options{}) }
+func newPortal(t *testing.T, db *models.DB) *portal {
+	t.Helper()
+	return newPortalWith(t, db, Options{})
+}
 
 func newPortalWith(t *testing.T, db *models.DB, o Options) *portal {
 	t.Helper()

@@ -76,7 +76,7 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 			return nil
 		}
 		if err != nil {
-			return nil //nolint:nilerr // the browser has gone; nobody is left to tell
+			return nil // the browser has gone; nobody is left to tell
 		}
 	}
 }

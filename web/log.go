@@ -73,8 +73,8 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler { // a stream that gives up on its client
-				panic(value)
+			if cause, ok := value.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
+				panic(value) // a stream that gives up on its client
 			}
 			err = &panicked{value: value, stack: string(debug.Stack())}
 		}()

@@ -3,8 +3,10 @@ package web
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,9 +140,7 @@ func TestRefusedOrderKeepsWhatWasTyped(t *testing.T) {
 		"foreign": {url.Values{"network": {string(p.GlobexNetwork.ID)}}, 422, "no such network"},
 	} {
 		typed := url.Values{"name": {"web-1"}, "template": {"debian-13"}, "instance_type": {"large"}, "cloud": {"private"}, "network": {network}, "count": {"2"}}
-		for k, v := range c.set {
-			typed[k] = v
-		}
+		maps.Copy(typed, c.set)
 		answer := b.post("/orgs/acme/machines", typed)
 		if answer.Code != c.status {
 			t.Errorf("%s: %d", name, answer.Code)
@@ -217,7 +217,10 @@ func TestPowerAnswersByState(t *testing.T) {
 		t.Errorf("stop: %d %s", answer.Code, answer.Header().Get("Location"))
 	}
 	answer = b.post(path+"/power", url.Values{"op": {"stop"}}, "Accept", "application/json")
-	var told struct{ Code, Message string }
+	var told struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &told); err != nil || answer.Code != http.StatusConflict || told.Code != "conflict" || told.Message == "" {
 		t.Errorf("again, by script: %d %s", answer.Code, answer.Body)
 	}
@@ -285,7 +288,12 @@ func TestConsoleTicketIsForTheSocketBeside(t *testing.T) {
 	p := newPortal(t, testkit.SQLite(t))
 	path := "/orgs/acme/machines/" + string(p.Machine(t, "web-1").ID) + "/console/ticket"
 	answer := p.as("user@acme.example").post(path, nil, "Accept", "application/json")
-	var ticket struct{ Ticket, URL, Mode, Expires string }
+	var ticket struct {
+		Ticket  string `json:"ticket"`
+		URL     string `json:"url"`
+		Mode    string `json:"mode"`
+		Expires string `json:"expires"`
+	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &ticket); err != nil || answer.Code != http.StatusOK {
 		t.Fatalf("%d %s", answer.Code, answer.Body)
 	}
@@ -323,14 +331,14 @@ func TestListsPageByMarksInTheAddress(t *testing.T) {
 		p.Machine(t, name)
 	}
 	b := p.as("user@acme.example")
-	path, seen := "/orgs/acme/machines?sort=name&limit=2", ""
+	path, seen := "/orgs/acme/machines?sort=name&limit=2", []string(nil)
 	for range 2 {
 		next := ""
 		for _, n := range elements(t, b.get(path).Body) {
 			if _, ok := attr(n, "data-machine-id"); ok {
 				for d := range n.Descendants() {
 					if d.Data == "a" && d.FirstChild != nil && len(d.FirstChild.Data) == 2 {
-						seen += d.FirstChild.Data + " "
+						seen = append(seen, d.FirstChild.Data)
 					}
 				}
 			}
@@ -343,7 +351,7 @@ func TestListsPageByMarksInTheAddress(t *testing.T) {
 		}
 		path += "&limit=2"
 	}
-	if seen != "a1 b2 c3 " {
+	if !slices.Equal(seen, []string{"a1", "b2", "c3"}) {
 		t.Errorf("the pages show %q", seen)
 	}
 }
