@@ -60,14 +60,19 @@ func (r *Reader) OrgRecord() (Org, error) {
 	return row.org(), absent(err, "organisation")
 }
 
-// RecentlyMoved returns the cloud's settled machines whose state was changed
-// after the given time.
-func (s *System) RecentlyMoved(ctx context.Context, cloud CloudID, after time.Time) (map[MachineID]bool, error) {
+// RecentlyMoved returns those of the cloud's machines whose state was changed
+// after the given time, and which no Task holds. ids narrows it; nil doesn't.
+func (s *System) RecentlyMoved(ctx context.Context, cloud CloudID, ids []MachineID, after time.Time) (map[MachineID]bool, error) {
+	const atOnce = 500 // more than these are found quicker by looking at all
 	observable := []MachineState{MachineRunning, MachineStopped, MachineSuspended, MachineMissing}
 	var found []MachineID
 	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&Machine{}).Where("cloud_id = ? AND updated_at > ? AND state IN ?", cloud, after, observable).
-			Pluck("id", &found).Error
+		q := r.tx.Model(&Machine{}).Where("cloud_id = ? AND updated_at > ? AND state IN ?", cloud, after, observable).
+			Where(`NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.machine_id = machines.id AND tasks.state IN ?)`, ActiveTaskStates)
+		if ids != nil && len(ids) <= atOnce {
+			q = q.Where("id IN ?", ids)
+		}
+		return q.Pluck("id", &found).Error
 	})
 	moved := make(map[MachineID]bool, len(found))
 	for _, id := range found {

@@ -58,11 +58,12 @@ func (r *rig) workOff(machine models.MachineID) (deaths int) {
 // dieAt has the n-th border of the coming visits kill them; 0 none.
 func (r *rig) dieAt(n int) {
 	var passed atomic.Int64
-	r.factory.border = func(models.TaskID) {
+	border := func() {
 		if passed.Add(1) == int64(n) {
 			panic(killed{})
 		}
 	}
+	r.border.Store(&border)
 }
 
 // TestKillAtEveryBorderMakesOneMachine kills the worker once before and once
@@ -103,11 +104,12 @@ func TestKillAfterEveryWriteStillEnds(t *testing.T) {
 	t.Parallel()
 	r := build(t, testkit.SQLite(t), Options{}, "--clone-delay", "60ms")
 	var passed atomic.Int64
-	r.factory.border = func(models.TaskID) {
+	border := func() {
 		if passed.Add(1)%2 == 0 { // after each write
 			panic(killed{})
 		}
 	}
+	r.border.Store(&border)
 	m := r.order("phoenix")
 	if deaths := r.workOff(m.ID); deaths < 5 {
 		t.Errorf("died only %d times", deaths)
@@ -154,7 +156,8 @@ func TestQueueTakesUpWhatAKilledNodeLeft(t *testing.T) {
 			return len(d.Steps) > 2 && d.Steps[2].Reference != ""
 		})
 		// From here on nothing that the workers do is written any more.
-		r.factory.border = func(models.TaskID) { panic(killed{}) }
+		border := func() { panic(killed{}) }
+		r.border.Store(&border)
 		stop()
 		r.connect(Options{})
 		r.start()

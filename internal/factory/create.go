@@ -37,10 +37,7 @@ func place(_ context.Context, v *visit) error {
 		return problem{code: string(vsphere.CodeNotFound), text: fmt.Sprintf(
 			"%s is not offered in %s any more. Choose another template or cloud.", v.facts.template.Name, v.facts.cloud.Name)}
 	}
-	sentence := fmt.Sprintf("%s, network %s, address %s.", v.facts.machine.PlacementReason, v.facts.network.Name, v.facts.machine.Address)
-	if v.facts.machine.PlacementReason == "" {
-		sentence = fmt.Sprintf("Goes to %s, network %s, address %s.", v.facts.cloud.Name, v.facts.network.Name, v.facts.machine.Address)
-	}
+	sentence := fmt.Sprintf("Goes to %s, network %s, address %s.", v.facts.cloud.Name, v.facts.network.Name, v.facts.machine.Address)
 	v.later(func(w *models.Writer) error { return w.LogTask(&v.task, sentence) })
 	return nil
 }

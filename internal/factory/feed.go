@@ -62,6 +62,11 @@ func (f *Factory) feedOnce(ctx context.Context, c *cloud, connected func()) erro
 	capacity, sweep := time.NewTicker(f.options.CapacityEvery), time.NewTicker(f.options.SweepEvery)
 	defer capacity.Stop()
 	defer sweep.Stop()
+	changes, unwatch := f.system.Watch()
+	defer unwatch()
+	after := newAfterthoughts()
+	afterthought := time.NewTicker(afterQuiet)
+	defer afterthought.Stop()
 	for {
 		var err error
 		select {
@@ -74,6 +79,13 @@ func (f *Factory) feedOnce(ctx context.Context, c *cloud, connected func()) erro
 			err = f.readCapacity(ctx, c)
 		case <-sweep.C:
 			f.sweep(ctx, c, inventory)
+		case change := <-changes:
+			after.note(change)
+		case <-afterthought.C:
+			err = f.compare(ctx, c, after)
+		}
+		if err != nil && !away(err) && ctx.Err() == nil {
+			f.log.WarnContext(ctx, "reading a cloud failed", "cloud", c.id, "error", err)
 		}
 		if err != nil && away(err) && ctx.Err() == nil {
 			stop() // the watch would find out only when its poll ends
@@ -120,7 +132,11 @@ func (f *Factory) observe(ctx context.Context, c *cloud, b vsphere.Batch, began 
 // left: it may be older than the Task's end, and would be taken for a change by
 // other hands.
 func (f *Factory) reread(ctx context.Context, c *cloud, seen []models.Observation) error {
-	moved, err := f.system.RecentlyMoved(ctx, c.id, models.Now().Add(-feedLag))
+	ids := make([]models.MachineID, len(seen))
+	for i, o := range seen {
+		ids[i] = models.MachineID(o.InstanceUUID)
+	}
+	moved, err := f.system.RecentlyMoved(ctx, c.id, ids, models.Now().Add(-feedLag))
 	if err != nil {
 		return err
 	}
@@ -128,17 +144,20 @@ func (f *Factory) reread(ctx context.Context, c *cloud, seen []models.Observatio
 		if !moved[models.MachineID(o.InstanceUUID)] {
 			continue
 		}
-		vm, err := c.FindVM(ctx, o.InstanceUUID)
-		switch {
-		case vsphere.CodeOf(err) == vsphere.CodeNotFound:
-			seen[i] = models.Observation{InstanceUUID: o.InstanceUUID, Gone: true}
-		case err != nil:
+		if seen[i], err = lookUp(ctx, c, models.MachineID(o.InstanceUUID)); err != nil {
 			return err
-		default:
-			seen[i] = observed(vm)
 		}
 	}
 	return nil
+}
+
+// lookUp is what vCenter shows of a machine at this moment.
+func lookUp(ctx context.Context, c *cloud, id models.MachineID) (models.Observation, error) {
+	vm, err := c.FindVM(ctx, id.InstanceUUID())
+	if vsphere.CodeOf(err) == vsphere.CodeNotFound {
+		return models.Observation{InstanceUUID: id.InstanceUUID(), Gone: true}, nil
+	}
+	return observed(vm), err
 }
 
 // readCapacity stores what the cloud has free, which says that it answers.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +162,7 @@ type rig struct {
 	client  *vsphere.Client
 	queue   *jobs.Queue
 	factory *Factory
+	border  atomic.Pointer[func()] // called around each write of a visit
 }
 
 // build makes a rig whose queue is not started. Orders go to the public cloud,
@@ -194,6 +196,12 @@ func (r *rig) connect(o Options) {
 	clouds := NewClouds()
 	clouds.Put(r.Public.ID, r.client)
 	r.factory = New(r.System, r.queue, clouds, o)
+	r.border.Store(nil)
+	r.factory.border = func(models.TaskID) {
+		if border := r.border.Load(); border != nil {
+			(*border)()
+		}
+	}
 	factory, client := r.factory, r.client
 	r.t.Cleanup(func() {
 		factory.Close()

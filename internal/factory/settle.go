@@ -128,11 +128,7 @@ func (v *visit) refresh(ctx context.Context) {
 	if v.task.Kind == models.TaskCreate {
 		return
 	}
-	vm, err := v.client.FindVM(ctx, v.facts.machine.ID.InstanceUUID())
-	seen := observed(vm)
-	if vsphere.CodeOf(err) == vsphere.CodeNotFound {
-		seen, err = models.Observation{InstanceUUID: v.facts.machine.ID.InstanceUUID(), Gone: true}, nil
-	}
+	seen, err := lookUp(ctx, v.client, v.facts.machine.ID)
 	if err == nil {
 		err = v.f.system.Observe(ctx, v.facts.machine.CloudID, false, models.Now(), []models.Observation{seen})
 	}
