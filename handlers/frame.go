@@ -29,11 +29,15 @@ func (f frames) user(c echo.Context) (views.Frame, error) {
 	if err != nil {
 		return views.Frame{}, err
 	}
+	return f.frame(c, who.User, orgs)
+}
+
+func (f frames) frame(c echo.Context, user models.User, orgs []models.Membership) (views.Frame, error) {
 	flashes, err := f.store.TakeFlashes(c.Response(), c.Request())
 	if err != nil {
 		return views.Frame{}, err
 	}
-	frame := views.Frame{User: who.User, Memberships: orgs, Lab: f.lab}
+	frame := views.Frame{User: user, Memberships: orgs, Lab: f.lab}
 	for _, m := range flashes {
 		frame.Flash = append(frame.Flash, ui.Message{Tone: ui.Tone(m.Tone), Text: m.Text})
 	}
@@ -44,16 +48,20 @@ func (f frames) user(c echo.Context) (views.Frame, error) {
 // needs no frame: it gets the org and nothing else.
 func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Reader) error) (views.Frame, error) {
 	frame := views.Frame{Lab: f.lab}
-	var err error
 	whole := views.Part(c.Request()) == ""
 	if whole {
-		if frame, err = f.user(c); err != nil {
+		who, err := f.store.SignedIn(c.Request())
+		if err != nil {
+			return frame, err
+		}
+		if frame, err = f.frame(c, who.User, scope.Memberships()); err != nil {
 			return frame, err
 		}
 	}
 	frame.Org, frame.Role = scope.Org(), scope.Role()
-	err = scope.Read(c.Request().Context(), func(r *models.Reader) error {
+	err := scope.Read(c.Request().Context(), func(r *models.Reader) error {
 		if whole {
+			var err error
 			if frame.ActiveTasks, err = r.ActiveTasks(); err != nil {
 				return err
 			}

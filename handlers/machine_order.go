@@ -17,6 +17,11 @@ import (
 // New is the order form, or the plan of what it holds.
 func (h *Machines) New(c echo.Context, scope *models.Scope) error {
 	typed, order, problems := orderOf(query(c))
+	if views.Part(c.Request()) == "" {
+		if err := preset(c, scope, &typed, &order); err != nil {
+			return err
+		}
+	}
 	plan, err := h.plan(c, scope, order, problems)
 	if err != nil {
 		return err
@@ -25,6 +30,36 @@ func (h *Machines) New(c echo.Context, scope *models.Scope) error {
 		return Render(c, http.StatusOK, views.Plan(plan))
 	}
 	return h.orderForm(c, scope, http.StatusOK, views.MachineNewProps{Form: typed, Plan: plan})
+}
+
+// preset chooses for a form that is opened: the first template, and the first
+// size that is enough for the template.
+func preset(c echo.Context, scope *models.Scope, typed *views.OrderForm, order *models.Order) error {
+	return scope.Read(c.Request().Context(), func(r *models.Reader) error {
+		templates, err := r.Templates("")
+		if err != nil {
+			return err
+		}
+		for _, t := range templates {
+			if typed.Template == "" {
+				typed.Template, order.Template = t.Slug, t.Slug
+			}
+			if typed.Template != t.Slug || typed.InstanceType != "" {
+				continue
+			}
+			sizes, err := r.InstanceTypes()
+			if err != nil {
+				return err
+			}
+			for _, size := range sizes {
+				if size.VCPUs >= t.MinVCPUs && size.MemoryMiB >= t.MinMemoryMiB && size.DiskGiB >= t.MinDiskGiB {
+					typed.InstanceType, order.InstanceType = size.Slug, size.Slug
+					break
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // Create takes an order. What can't be taken comes back in the form, with

@@ -53,14 +53,12 @@ type membershipRow struct {
 	Role Role
 }
 
-// Memberships lists the user's orgs, by name.
-func (s *System) Memberships(ctx context.Context, user UserID) ([]Membership, error) {
+// memberships reads the user's orgs, by name.
+func (r *Reader) memberships(user UserID) ([]Membership, error) {
 	var rows []membershipRow
-	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&orgRow{}).Select("orgs.*, members.role").
-			Joins("JOIN members ON members.org_id = orgs.id").
-			Where("members.user_id = ? AND orgs.suspended_at IS NULL", user).Order("orgs.name").Find(&rows).Error
-	})
+	err := r.tx.Model(&orgRow{}).Select("orgs.*, members.role").
+		Joins("JOIN members ON members.org_id = orgs.id").
+		Where("members.user_id = ? AND orgs.suspended_at IS NULL", user).Order("orgs.name").Find(&rows).Error
 	list := make([]Membership, len(rows))
 	for i, row := range rows {
 		list[i] = Membership{Org: row.Row.org(), Role: row.Role}
@@ -68,20 +66,30 @@ func (s *System) Memberships(ctx context.Context, user UserID) ([]Membership, er
 	return list, err
 }
 
-// Scope is the way into an org: the signed-in user's membership of the org
-// that the URL names. An org that doesn't exist, one that isn't the user's and
-// one that is suspended are the same one query and the same ErrNotFound.
-func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
-	var row membershipRow
-	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&orgRow{}).Select("orgs.*, members.role").
-			Joins("JOIN members ON members.org_id = orgs.id").
-			Where("orgs.slug = ? AND members.user_id = ? AND orgs.suspended_at IS NULL", slug, who.User.ID).Take(&row).Error
+// Memberships lists the user's orgs, by name.
+func (s *System) Memberships(ctx context.Context, user UserID) (list []Membership, err error) {
+	err = s.reading(ctx, func(r *Reader) error {
+		list, err = r.memberships(user)
+		return err
 	})
+	return list, err
+}
+
+// Scope is the way into an org: the signed-in user's membership of the org
+// that the URL names. One query reads all of the user's memberships, whatever
+// the URL says: an org that doesn't exist, one that isn't the user's and one
+// that is suspended are the same ErrNotFound at the same cost.
+func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
+	list, err := s.Memberships(ctx, who.User.ID)
 	if err != nil {
-		return nil, absent(err, "page")
+		return nil, err
 	}
-	return &Scope{db: s.db, org: row.Row.org(), role: row.Role, actor: who.Actor}, nil
+	for _, m := range list {
+		if m.Org.Slug == slug {
+			return &Scope{db: s.db, org: m.Org, role: m.Role, actor: who.Actor, memberships: list}, nil
+		}
+	}
+	return nil, NotFound("page")
 }
 
 // PutOrg makes an org by its slug, or renames it, and sets its limits. Used by

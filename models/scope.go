@@ -40,6 +40,8 @@ type Scope struct {
 	org   Org
 	role  Role
 	actor Actor
+
+	memberships []Membership
 }
 
 func (s *Scope) Org() Org               { return s.org }
@@ -50,6 +52,9 @@ func (s *Scope) Actor() Actor           { return s.actor }
 func (s *Scope) Can(p Permission) bool  { return s.role.May(p) }
 func (s *Scope) valid() bool            { return s != nil && s.db != nil && s.org.ID != "" }
 func (s *Scope) scopeValue() scopeValue { return scopeValue{org: s.org.ID} }
+
+// Memberships lists the orgs that the user may switch to, this one among them.
+func (s *Scope) Memberships() []Membership { return s.memberships }
 
 // Read is the door for looking: one transaction, the org's rows only.
 func (s *Scope) Read(ctx context.Context, fn func(r *Reader) error) error {

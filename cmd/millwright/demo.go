@@ -64,7 +64,7 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	c := demoConfig(simulated.Clouds())
 	c.Portal = config.Portal{Listen: d.Addr, Node: "demo", Workers: 100}
 	return servePortal(ctx, log, portalOptions{
-		config: c, database: store, key: sealingKey, lab: true,
+		config: c, database: store, key: sealingKey, lab: true, demoAccounts: demoAccounts, demoPassword: demoPassword,
 		prepare: func(ctx context.Context, system *models.System, a applied) error {
 			if err := seedRecords(ctx, system, a, seed); err != nil {
 				return err

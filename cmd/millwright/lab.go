@@ -10,4 +10,6 @@ import (
 // two; crash tests start their own, so that it outlives the portal.
 type labVCenterCommand struct{ lab.VCenterOptions }
 
-func (l labVCenterCommand) Run(ctx context.Context) error { return lab.RunVCenter(ctx, l.VCenterOptions) }
+func (l labVCenterCommand) Run(ctx context.Context) error {
+	return lab.RunVCenter(ctx, l.VCenterOptions)
+}

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -51,8 +49,11 @@ type portalOptions struct {
 	database database
 	key      []byte
 	lab      bool // the clouds are simulated, and the pages say so
-	prepare  func(context.Context, *models.System, applied) error
-	ready    func()
+	// The demo's sign-in page offers its accounts.
+	demoAccounts []string
+	demoPassword string
+	prepare      func(context.Context, *models.System, applied) error
+	ready        func()
 }
 
 // hashesAtOnce bounds sign-ins under way: each takes 64 MiB.
@@ -93,11 +94,15 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 		return err
 	}
 	machines := factory.New(system, queue, clouds, factory.Options{Logger: log})
+	reached, err := o.webOptions(log)
+	if err != nil {
+		return err
+	}
 	screens := console.New(system, console.Clients(func(id models.CloudID) *vsphere.Client {
 		client, _ := clouds.Client(id)
 		return client
-	}), console.Options{Node: o.config.Portal.Node, Origins: origins(o.config.Portal), Logger: log})
-	server, err := newServer(o, system, log, handlers.Rooms{Factory: machines, Console: screens})
+	}), console.Options{Node: o.config.Portal.Node, Origins: reached.Origins(), Logger: log})
+	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{Factory: machines, Console: screens})
 	if err != nil {
 		return err
 	}
@@ -122,13 +127,21 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	if o.ready != nil {
 		o.ready()
 	}
-	draining := context.AfterFunc(ctx, func() {
+	// Consoles are told to come back elsewhere while pages still finish.
+	serving, ended := context.WithCancel(ctx)
+	defer ended()
+	drained := make(chan error, 1)
+	go func() {
+		<-serving.Done()
 		patience, cancel := context.WithTimeout(behind, stopPatience)
 		defer cancel()
-		_ = screens.Drain(patience)
-	})
-	defer draining()
+		drained <- screens.Drain(patience)
+	}()
 	err = server.Serve(ctx, listener)
+	ended()
+	if drainErr := <-drained; drainErr != nil {
+		log.Warn("consoles did not end in time", "error", drainErr)
+	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
 	defer cancel()
 	if stopErr := queue.Stop(patience); stopErr != nil {
@@ -166,25 +179,15 @@ func connect(ctx context.Context, system *models.System, log *slog.Logger) (*fac
 	}, nil
 }
 
-// origins tells the console under which origin the portal's pages are served:
-// the configured one, where there is one, beside the request's own.
-func origins(p config.Portal) func(*http.Request) []string {
-	if p.PublicURL == "" {
-		return nil
-	}
-	public := strings.TrimSuffix(p.PublicURL, "/")
-	return func(*http.Request) []string { return []string{public} }
-}
-
-func newServer(o portalOptions, system *models.System, log *slog.Logger, rooms handlers.Rooms) (*web.Server, error) {
-	var trusted []netip.Prefix
+// webOptions says how the portal is reached.
+func (o portalOptions) webOptions(log *slog.Logger) (web.Options, error) {
+	w := web.Options{PublicURL: o.config.Portal.PublicURL, Lab: o.lab, DemoAccounts: o.demoAccounts, DemoPassword: o.demoPassword, Logger: log}
 	for _, text := range o.config.Portal.TrustedProxies {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, err
+			return w, err
 		}
-		trusted = append(trusted, prefix)
+		w.TrustedProxies = append(w.TrustedProxies, prefix)
 	}
-	return web.New(web.Options{TrustedProxies: trusted, PublicURL: o.config.Portal.PublicURL, Logger: log},
-		system, identity.New(system, hashesAtOnce), rooms)
+	return w, nil
 }
