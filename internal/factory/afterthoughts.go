@@ -11,8 +11,9 @@ const (
 	// afterQuiet is how long nothing has happened to a machine before it is
 	// compared with vCenter.
 	afterQuiet = time.Second
-	// afterFor is how far back a change of state is worth comparing.
-	afterFor = 15 * time.Second
+	// afterFor is how far back a change of state is worth comparing: longer
+	// than everybody's turn takes to come around.
+	afterFor = 45 * time.Second
 )
 
 // afterthoughts collects machines that something was done to here. vCenter

@@ -74,6 +74,7 @@ func (f *Factory) feedOnce(ctx context.Context, c *cloud, connected func()) erro
 			f.unreachable(ctx, c, err)
 			return err
 		case <-capacity.C:
+			after.lost = true // announcements may have got lost between nodes
 			err = f.readCapacity(ctx, c)
 		case <-c.suspect:
 			err = f.readCapacity(ctx, c)

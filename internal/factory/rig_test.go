@@ -221,7 +221,11 @@ func (r *rig) start() (stop func()) {
 	r.t.Helper()
 	r.must(r.queue.Start(context.Background()))
 	ctx, cancel := context.WithCancel(context.Background())
-	fed := make(chan struct{})
+	fed, listened := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(listened)
+		r.DB.Listen(ctx)
+	}()
 	go func() {
 		defer close(fed)
 		r.factory.Run(ctx)
@@ -234,6 +238,7 @@ func (r *rig) start() (stop func()) {
 		stopped = true
 		cancel()
 		<-fed
+		<-listened
 		if err := queue.Stop(context.Background()); err != nil {
 			r.t.Errorf("stop the queue: %v", err)
 		}
