@@ -63,7 +63,7 @@ func clone(ctx context.Context, v *visit) error {
 	case err == nil:
 		v.vm = &vsphere.VM{Ref: result.Ref, InstanceUUID: v.facts.machine.ID.InstanceUUID()}
 		return nil
-	case code == vsphere.CodeTaskGone, code == vsphere.CodeDuplicateName, isVerdict(err) && vsphere.IsTransient(err):
+	case code == vsphere.CodeTaskGone, code == vsphere.CodeDuplicateName, vsphere.IsVerdict(err) && vsphere.IsTransient(err):
 		// Gone: it may have made the VM. Duplicate: an earlier clone, whose
 		// answer was lost, has or will. Either way the look-up tells.
 		if err := v.refer(ctx, ""); err != nil {
@@ -140,7 +140,7 @@ func (f *Factory) hold(client *cloud, ref vsphere.TaskRef, release func()) {
 		defer cancel()
 		for {
 			_, err := client.Await(ctx, ref, nil)
-			if err == nil || ctx.Err() != nil || !vsphere.IsTransient(err) || isVerdict(err) {
+			if err == nil || ctx.Err() != nil || !vsphere.IsTransient(err) || vsphere.IsVerdict(err) {
 				return
 			}
 			select {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/vmware/govmomi/task"
-
 	"github.com/millwright/millwright/internal/jobs"
 	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
@@ -26,20 +24,13 @@ type problem struct {
 
 func (p problem) Error() string { return p.text }
 
-// isVerdict says that err is how a vSphere task ended, not that waiting for it
-// failed.
-func isVerdict(err error) bool {
-	_, ok := errors.AsType[task.Error](err)
-	return ok
-}
-
 // away says that the cloud can't be worked with for now, through no fault of
 // the machine's.
 func away(err error) bool {
 	switch vsphere.CodeOf(err) {
 	case vsphere.CodeUnreachable, vsphere.CodeTimeout, vsphere.CodeNotAuthenticated, vsphere.CodeInterrupted,
 		vsphere.CodeBadCredentials, vsphere.CodeCertificate, vsphere.CodeWrongVCenter:
-		return !isVerdict(err)
+		return !vsphere.IsVerdict(err)
 	default:
 		return false
 	}
@@ -60,7 +51,7 @@ func (v *visit) pause(err error) (sentence string, d time.Duration, ok bool) {
 		return name + " does not answer; the task goes on by itself when it does.", jobs.SnoozeMax, true
 	case vsphere.IsTransient(err):
 		started := v.steps[v.at].StartedAt
-		if isVerdict(err) && started != nil && time.Since(*started) > verdictPatience {
+		if vsphere.IsVerdict(err) && started != nil && time.Since(*started) > verdictPatience {
 			return "", 0, false
 		}
 		return name + " is busy with this machine; the task goes on by itself.", 2 * time.Second, true

@@ -150,7 +150,7 @@ func (v *visit) perform(ctx context.Context, submit func(context.Context) (vsphe
 			return err
 		}
 		return v.perform(ctx, submit)
-	case isVerdict(err) && vsphere.IsTransient(err):
+	case vsphere.IsVerdict(err) && vsphere.IsTransient(err):
 		// It failed by something that passes: the next visit submits anew.
 		if stored := v.refer(ctx, ""); stored != nil {
 			return stored

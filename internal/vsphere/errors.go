@@ -3,6 +3,8 @@ package vsphere
 import (
 	"errors"
 	"fmt"
+
+	"github.com/vmware/govmomi/task"
 )
 
 // Code says what went wrong in a word that the rest of the portal can decide
@@ -92,6 +94,13 @@ func CodeOf(err error) Code {
 func IsTransient(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Transient()
+}
+
+// IsVerdict reports whether err is how a vSphere task ended, and not that
+// waiting for it failed.
+func IsVerdict(err error) bool {
+	_, ok := errors.AsType[task.Error](err)
+	return ok
 }
 
 // refuse makes an Error for what is turned down without asking vCenter. The
