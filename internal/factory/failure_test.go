@@ -132,6 +132,24 @@ func TestCancelBeforeAnyWorkerEndsAtOnce(t *testing.T) {
 	}
 }
 
+// TestCancelledShutdownLeavesTheRestToTheGuest cancels our waiting; what the
+// guest does then is seen by the feed.
+func TestCancelledShutdownLeavesTheRestToTheGuest(t *testing.T) {
+	t.Parallel()
+	r := build(t, testkit.SQLite(t), Options{}, "--guest-boot-delay", "3s")
+	r.start()
+	m := r.running("slow")
+	_, err := r.factory.Power(context.Background(), r.scope, m.ID, models.PowerShutdown)
+	r.must(err)
+	r.eventually("the guest was asked", func() bool { return r.latest(m.ID).Steps[0].Reference != "" })
+	r.must(r.factory.Cancel(context.Background(), r.scope, r.latest(m.ID).ID))
+	r.ends(m.ID, models.TaskCancelled)
+	r.reaches(m.ID, models.MachineStopped)
+	if got := r.outcomes(m.ID); !slices.Contains(got, "machine.state succeeded by vSphere") {
+		t.Errorf("history %q", got)
+	}
+}
+
 func TestStrangerReachesNothing(t *testing.T) {
 	t.Parallel()
 	r := build(t, testkit.SQLite(t), Options{})

@@ -177,8 +177,11 @@ func (f *Factory) readCapacity(ctx context.Context, c *cloud) error {
 	return f.system.SetCloudHealth(ctx, c.id, health)
 }
 
+// unreachable stores that the cloud can't be used. A session that ended says
+// nothing about that: the next one is made at once.
 func (f *Factory) unreachable(ctx context.Context, c *cloud, err error) {
-	if ctx.Err() != nil || err == nil {
+	code := vsphere.CodeOf(err)
+	if ctx.Err() != nil || err == nil || code == vsphere.CodeNotAuthenticated || code == vsphere.CodeInterrupted {
 		return
 	}
 	stored := f.system.SetCloudHealth(ctx, c.id, models.CloudHealth{Status: models.CloudUnreachable, StatusText: err.Error()})

@@ -33,6 +33,8 @@ type step struct {
 	// quick: it stores nothing by itself and costs nothing to repeat, so its
 	// marks are written together with its neighbours'.
 	quick bool
+	// late: once it is reached, a cancel comes too late and the Task succeeds.
+	late bool
 	run   func(ctx context.Context, v *visit) error
 }
 

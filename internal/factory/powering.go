@@ -28,7 +28,7 @@ func powerOperation() *operation {
 	return &operation{
 		steps: []step{
 			{name: "power", title: "Change the power state", failing: "The power state could not be changed", weight: 90, run: changePower},
-			{name: "check", title: "Read the machine's state", failing: "The machine's state could not be read", weight: 10, quick: true, run: check},
+			{name: "check", title: "Read the machine's state", failing: "The machine's state could not be read", weight: 10, quick: true, late: true, run: check},
 		},
 		retitle: func(t *models.Task, s step) string {
 			if s.name == "power" {

@@ -156,7 +156,7 @@ func (v *simulated) machines() []lab.Machine {
 type rig struct {
 	*testkit.World
 
-	t       *testing.T
+	t       testing.TB
 	vcenter *simulated
 	scope   *models.Scope
 	client  *vsphere.Client
@@ -167,9 +167,14 @@ type rig struct {
 
 // build makes a rig whose queue is not started. Orders go to the public cloud,
 // which is the cheaper one.
-func build(t *testing.T, db *models.DB, o Options, flags ...string) *rig {
+func build(t testing.TB, db *models.DB, o Options, flags ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, World: testkit.NewWorld(t, db), vcenter: simulate(t, append([]string{"--name", "public"}, flags...)...)}
+	return buildOn(t, db, simulate(t, append([]string{"--name", "public"}, flags...)...), o)
+}
+
+func buildOn(t testing.TB, db *models.DB, vcenter *simulated, o Options) *rig {
+	t.Helper()
+	r := &rig{t: t, World: testkit.NewWorld(t, db), vcenter: vcenter}
 	r.scope = r.Scope(t, "user@acme.example", "acme")
 	kind, _ := lab.TemplateBySlug("debian-13")
 	var err error

@@ -140,7 +140,7 @@ func (v *visit) walk(ctx context.Context) error {
 				return err
 			}
 		}
-		if v.cancelling(ctx) {
+		if !s.late && v.cancelling(ctx) {
 			return v.settle(ctx, models.TaskCancelled)
 		}
 		if s.run != nil {
@@ -227,6 +227,7 @@ func (v *visit) store(ctx context.Context, write func(*models.Writer) error) err
 	})
 	if err != nil {
 		if errors.Is(err, models.ErrConflict) {
+			v.f.log.InfoContext(ctx, "a task is not where its worker thought", "task", v.task.ID, "error", err)
 			return errMoved // cancelled before it began, or worked on elsewhere
 		}
 		return fmt.Errorf("store progress of task %s: %w", v.task.ID, err)
