@@ -39,7 +39,7 @@ func (a *afterthoughts) note(c models.Change) {
 }
 
 // due takes out who has been quiet for long enough; nil stands for everybody.
-func (a *afterthoughts) due() (ids []models.MachineID, any bool) {
+func (a *afterthoughts) due() (ids []models.MachineID, found bool) {
 	for id, at := range a.touched {
 		if time.Since(at) >= afterQuiet {
 			ids = append(ids, id)
@@ -55,8 +55,8 @@ func (a *afterthoughts) due() (ids []models.MachineID, any bool) {
 
 // compare looks those up in vCenter whose state was changed here just now.
 func (f *Factory) compare(ctx context.Context, c *cloud, after *afterthoughts) error {
-	ids, any := after.due()
-	if !any {
+	ids, found := after.due()
+	if !found {
 		return nil
 	}
 	moved, err := f.system.RecentlyMoved(ctx, c.id, ids, models.Now().Add(-afterFor))

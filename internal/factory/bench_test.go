@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
-
-	"github.com/google/uuid"
 
 	"github.com/millwright/millwright/internal/lab"
 	"github.com/millwright/millwright/internal/testkit"
@@ -46,6 +45,7 @@ func BenchmarkHundredOrders(b *testing.B) {
 }
 
 func benchVCenter(b *testing.B) *simulated {
+	b.Helper()
 	return simulate(b, "--name", "public", "--hosts", "8", "--clone-delay", "2s")
 }
 

@@ -55,7 +55,7 @@ func clone(ctx context.Context, v *visit) error {
 	}
 	result, err := v.follow(ctx, ref)
 	if errors.Is(err, errAgain) {
-		v.f.hold(v.client, ref, release) // the slot is the clone's, not the visit's
+		v.f.hold(ctx, v.client, ref, release) // the slot is the clone's, not the visit's
 		return err
 	}
 	release()
@@ -99,7 +99,7 @@ func startClone(ctx context.Context, v *visit) (vsphere.TaskRef, func(), error) 
 		return "", nothing, err
 	}
 	if err := v.refer(ctx, ref); err != nil {
-		v.f.hold(v.client, ref, release)
+		v.f.hold(ctx, v.client, ref, release)
 		return "", nothing, err
 	}
 	return ref, release, nil
@@ -133,10 +133,17 @@ func (v *visit) slot(ctx context.Context) (func(), error) {
 
 // hold keeps a clone's slot until the clone has ended, when the visit that
 // started it has not waited for that.
-func (f *Factory) hold(client *cloud, ref vsphere.TaskRef, release func()) {
+func (f *Factory) hold(ctx context.Context, client *cloud, ref vsphere.TaskRef, release func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
+	f.holders.Go(func() {
+		select {
+		case <-f.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	f.holders.Go(func() {
 		defer release()
-		ctx, cancel := context.WithTimeout(f.holding, time.Hour)
 		defer cancel()
 		for {
 			_, err := client.Await(ctx, ref, nil)

@@ -63,9 +63,9 @@ type Factory struct {
 	operations map[models.TaskKind]*operation
 
 	// The slots of clones that outlast a visit are held in the background.
-	holding     context.Context
-	stopHolding context.CancelFunc
-	holders     sync.WaitGroup
+	holders sync.WaitGroup
+	closed  chan struct{}
+	close   func()
 
 	// border is told before and after every write of a visit, so that a test
 	// can end the visit right there, as a kill would.
@@ -80,7 +80,8 @@ func New(system *models.System, queue *jobs.Queue, clouds *Clouds, o Options) *F
 		visits: newVisits(), border: func(models.TaskID) {},
 	}
 	f.log = f.options.Logger
-	f.holding, f.stopHolding = context.WithCancel(context.Background())
+	f.closed = make(chan struct{})
+	f.close = sync.OnceFunc(func() { close(f.closed) })
 	f.operations = map[models.TaskKind]*operation{
 		models.TaskCreate: createOperation(),
 		models.TaskPower:  powerOperation(),
@@ -110,6 +111,6 @@ func (f *Factory) Run(ctx context.Context) {
 // Close ends what the factory still does in the background, after the queue
 // was stopped.
 func (f *Factory) Close() {
-	f.stopHolding()
+	f.close()
 	f.holders.Wait()
 }

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	feedPauseMin = 500 * time.Millisecond
-	feedPauseMax = 15 * time.Second
+	feedPauseFirst   = 500 * time.Millisecond
+	feedPauseLongest = 15 * time.Second
 	// coalesce is how long the feed lets changes gather in vCenter between two
 	// deliveries: a machine that is being made changes many times a second.
 	coalesce = 250 * time.Millisecond
@@ -23,10 +23,10 @@ const (
 // they change, capacity now and then, and whether it answers. One node feeds
 // each cloud; the others wait for their turn.
 func (f *Factory) feed(ctx context.Context, c *cloud) {
-	pause := feedPauseMin
+	pause := feedPauseFirst
 	for ctx.Err() == nil {
 		err := f.system.Exclusively(ctx, "feed/"+string(c.id), func(ctx context.Context) error {
-			return f.feedOnce(ctx, c, func() { pause = feedPauseMin })
+			return f.feedOnce(ctx, c, func() { pause = feedPauseFirst })
 		})
 		if ctx.Err() != nil {
 			return
@@ -37,7 +37,7 @@ func (f *Factory) feed(ctx context.Context, c *cloud) {
 			return
 		case <-time.After(jobs.Jitter(pause)):
 		}
-		pause = min(2*pause, feedPauseMax)
+		pause = min(2*pause, feedPauseLongest)
 	}
 }
 

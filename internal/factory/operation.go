@@ -35,7 +35,7 @@ type step struct {
 	quick bool
 	// late: once it is reached, a cancel comes too late and the Task succeeds.
 	late bool
-	run   func(ctx context.Context, v *visit) error
+	run  func(ctx context.Context, v *visit) error
 }
 
 // ending is how a Task ends that did not succeed.

@@ -47,8 +47,9 @@ func (v *visit) pause(err error) (sentence string, d time.Duration, ok bool) {
 			return "", time.Second, true
 		case vsphere.CodeBadCredentials, vsphere.CodeCertificate, vsphere.CodeWrongVCenter:
 			return name + " and the portal don't trust each other just now; your provider has to look at it. The task goes on by itself after that.", jobs.SnoozeMax, true
+		default:
+			return name + " does not answer; the task goes on by itself when it does.", jobs.SnoozeMax, true
 		}
-		return name + " does not answer; the task goes on by itself when it does.", jobs.SnoozeMax, true
 	case vsphere.IsTransient(err):
 		started := v.steps[v.at].StartedAt
 		if vsphere.IsVerdict(err) && started != nil && time.Since(*started) > verdictPatience {

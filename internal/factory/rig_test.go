@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,21 +60,21 @@ type simulated struct {
 	http  *http.Client
 }
 
-func simulate(t testing.TB, flags ...string) *simulated {
-	t.Helper()
-	v := &simulated{t: t, dir: t.TempDir(), flags: flags, http: &http.Client{
+func simulate(tb testing.TB, flags ...string) *simulated {
+	tb.Helper()
+	v := &simulated{t: tb, dir: tb.TempDir(), flags: flags, http: &http.Client{
 		Timeout:   20 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // our own child
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	}}
 	v.start()
-	t.Cleanup(v.stop)
+	tb.Cleanup(v.stop)
 	return v
 }
 
 func (v *simulated) start() {
 	v.t.Helper()
 	args := append([]string{"lab-vcenter", "--dir", v.dir, "--end-with-stdin", "--guest-boot-delay", "20ms"}, v.flags...)
-	v.cmd = exec.Command(os.Args[0], args...) //nolint:gosec // ourselves
+	v.cmd = exec.Command(os.Args[0], args...)
 	v.cmd.Env = append(os.Environ(), "GORACE=log_path=/dev/null exitcode=0")
 	stdin, err := v.cmd.StdinPipe()
 	if err != nil {
@@ -167,15 +168,15 @@ type rig struct {
 
 // build makes a rig whose queue is not started. Orders go to the public cloud,
 // which is the cheaper one.
-func build(t testing.TB, db *models.DB, o Options, flags ...string) *rig {
-	t.Helper()
-	return buildOn(t, db, simulate(t, append([]string{"--name", "public"}, flags...)...), o)
+func build(tb testing.TB, db *models.DB, o Options, flags ...string) *rig {
+	tb.Helper()
+	return buildOn(tb, db, simulate(tb, append([]string{"--name", "public"}, flags...)...), o)
 }
 
-func buildOn(t testing.TB, db *models.DB, vcenter *simulated, o Options) *rig {
-	t.Helper()
-	r := &rig{t: t, World: testkit.NewWorld(t, db), vcenter: vcenter}
-	r.scope = r.Scope(t, "user@acme.example", "acme")
+func buildOn(tb testing.TB, db *models.DB, vcenter *simulated, o Options) *rig {
+	tb.Helper()
+	r := &rig{t: tb, World: testkit.NewWorld(tb, db), vcenter: vcenter}
+	r.scope = r.Scope(tb, "user@acme.example", "acme")
 	kind, _ := lab.TemplateBySlug("debian-13")
 	var err error
 	r.Template, err = r.System.PutTemplate(context.Background(), r.Template, map[models.CloudID]string{
@@ -381,8 +382,8 @@ func (r *rig) outcomes(id models.MachineID) []string {
 	var list []string
 	r.must(r.scope.Read(context.Background(), func(rd *models.Reader) error {
 		events, err := rd.ObjectEvents(string(id), 50)
-		for i := len(events) - 1; i >= 0; i-- {
-			list = append(list, fmt.Sprintf("%s %s by %s", events[i].Action, events[i].Outcome, events[i].ActorName))
+		for _, e := range slices.Backward(events) {
+			list = append(list, fmt.Sprintf("%s %s by %s", e.Action, e.Outcome, e.ActorName))
 		}
 		return err
 	}))
