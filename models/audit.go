@@ -191,7 +191,7 @@ func (r *Reader) Events(f EventFilter) (Page[AuditEvent], error) {
 	if !f.To.IsZero() {
 		q = q.Where("at < ?", f.To.UTC())
 	}
-	return fetchPage(q, f.Page, keyset{table: "audit_events", descending: true},
+	return fetchPage(q, f.Page, keyset{table: "audit_events", descending: true}, find[AuditEvent],
 		func(e *AuditEvent) (string, string) { return "", string(e.ID) })
 }
 

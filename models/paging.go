@@ -31,8 +31,14 @@ type keyset struct {
 	descending bool
 }
 
+// find is how most lists fetch their rows.
+func find[T any](q *gorm.DB, limit int) ([]T, error) {
+	rows := make([]T, 0, limit)
+	return rows, q.Find(&rows).Error
+}
+
 // fetchPage runs q for one page. key gives a row's ordering value and id.
-func fetchPage[T any](q *gorm.DB, p Paging, k keyset, key func(*T) (value, id string)) (Page[T], error) {
+func fetchPage[T any](q *gorm.DB, p Paging, k keyset, fetch func(*gorm.DB, int) ([]T, error), key func(*T) (value, id string)) (Page[T], error) {
 	limit := p.Limit
 	if limit <= 0 {
 		limit = 50
@@ -59,8 +65,8 @@ func fetchPage[T any](q *gorm.DB, p Paging, k keyset, key func(*T) (value, id st
 	if k.column != "" {
 		q = q.Order(k.table + "." + k.column + dir)
 	}
-	var rows []T
-	if err := q.Order(id + dir).Limit(limit + 1).Find(&rows).Error; err != nil {
+	rows, err := fetch(q.Order(id+dir).Limit(limit+1), limit+1)
+	if err != nil {
 		return Page[T]{}, err
 	}
 	more := len(rows) > limit

@@ -224,6 +224,6 @@ func (r *Reader) Tasks(f TaskFilter) (Page[Task], error) {
 		like := likeText(f.Search)
 		q = q.Where(`(LOWER(machine_name) LIKE ? ESCAPE '\' OR LOWER(actor_name) LIKE ? ESCAPE '\')`, like, like)
 	}
-	return fetchPage(q, f.Page, keyset{table: "tasks", descending: true},
+	return fetchPage(q, f.Page, keyset{table: "tasks", descending: true}, find[Task],
 		func(t *Task) (string, string) { return "", string(t.ID) })
 }

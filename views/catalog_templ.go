@@ -287,8 +287,17 @@ func Catalog(p CatalogProps) templ.Component {
 	})
 }
 
+type osMarkKind struct {
+	key   string
+	small bool
+}
+
+var osMarks = ui.Once[osMarkKind]{Draw: drawOSMark}
+
 // osMark is the sign of an operating system: its icon where there is one.
-func osMark(key string, small bool) templ.Component {
+func osMark(key string, small bool) templ.Component { return osMarks.Of(osMarkKind{key, small}) }
+
+func drawOSMark(k osMarkKind) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -309,7 +318,7 @@ func osMark(key string, small bool) templ.Component {
 			templ_7745c5c3_Var12 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		var templ_7745c5c3_Var13 = []any{"os-mark", "os-" + osFamily(key), templ.KV("os-mark-s", small)}
+		var templ_7745c5c3_Var13 = []any{"os-mark", "os-" + osFamily(k.key), templ.KV("os-mark-s", k.small)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var13...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -331,7 +340,7 @@ func osMark(key string, small bool) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Icon(osIcon(key)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Icon(osIcon(k.key)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
