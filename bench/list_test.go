@@ -171,6 +171,9 @@ func (s *listSite) serial(b *testing.B) (page, queries time.Duration) {
 				b.Fatal(err)
 			}
 		}
+		if err := rows.Err(); err != nil {
+			b.Fatal(err)
+		}
 	}
 	if _, err := conn.Exec("SELECT 1"); err != nil {
 		b.Fatal(err)
@@ -195,8 +198,8 @@ type rate struct {
 	elapsed time.Duration
 }
 
-func (r *rate) add(o rate)        { r.n += o.n; r.elapsed += o.elapsed }
-func (r rate) perSecond() float64 { return float64(r.n) / r.elapsed.Seconds() }
+func (r *rate) add(o rate)         { r.n += o.n; r.elapsed += o.elapsed }
+func (r *rate) perSecond() float64 { return float64(r.n) / r.elapsed.Seconds() }
 
 // load asks for url with a few visitors at once, for a while.
 func load(b *testing.B, url string, transport http.RoundTripper) rate {

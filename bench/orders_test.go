@@ -139,7 +139,7 @@ func bareClones(b *testing.B) time.Duration {
 	}
 	finder.SetDatacenter(dc)
 	template, _ := lab.TemplateBySlug("debian-13")
-	ref, err := object.NewSearchIndex(client.Client).FindByUuid(ctx, dc, template.InstanceUUID("east"), true, types.NewBool(true))
+	ref, err := object.NewSearchIndex(client.Client).FindByUuid(ctx, dc, template.InstanceUUID("east"), true, new(true))
 	if err != nil || ref == nil {
 		b.Fatalf("template: %v", err)
 	}

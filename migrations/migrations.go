@@ -29,7 +29,7 @@ func Postgres(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := up(ctx, db, goose.DialectPostgres, "postgres"); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func SQLite(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	if err := up(ctx, db, goose.DialectSQLite3, "sqlite"); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -234,8 +235,8 @@ func (db *DB) Ping(ctx context.Context) error { return db.SQL().PingContext(ctx)
 // Close ends every connection.
 func (db *DB) Close() error {
 	var errs []error
-	for i := len(db.closer) - 1; i >= 0; i-- {
-		errs = append(errs, db.closer[i]())
+	for _, end := range slices.Backward(db.closer) {
+		errs = append(errs, end())
 	}
 	db.closer = nil
 	return errors.Join(errs...)

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,12 +19,9 @@ type Change struct {
 // touch marks a row as changed, to be announced at commit.
 func (w *Writer) touch(kind, id string) {
 	c := Change{Org: w.scope.org, Kind: kind, ID: id}
-	for _, have := range w.changed {
-		if have == c {
-			return
-		}
+	if !slices.Contains(w.changed, c) {
+		w.changed = append(w.changed, c)
 	}
-	w.changed = append(w.changed, c)
 }
 
 func (w *Writer) touchOf(org OrgID, kind, id string) {

@@ -2,6 +2,7 @@ package models
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"gorm.io/gorm"
@@ -155,7 +156,7 @@ func listMachines(q *gorm.DB, limit int) ([]MachineRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer found.Close()
+	defer func() { _ = found.Close() }()
 	rows := make([]MachineRow, 0, limit)
 	for found.Next() {
 		rows = append(rows, MachineRow{})
@@ -218,9 +219,7 @@ func (w *Writer) InsertMachine(m *Machine) error {
 // in no such state, it is a conflict and nothing changes.
 func (w *Writer) MoveMachine(id MachineID, to MachineState, set map[string]any) error {
 	values := map[string]any{"state": to, "updated_at": Now()}
-	for k, v := range set {
-		values[k] = v
-	}
+	maps.Copy(values, set)
 	done := w.tx.Model(&Machine{}).Where("id = ? AND state IN ?", id, machineSources(to)).Updates(values)
 	if done.Error != nil {
 		return done.Error

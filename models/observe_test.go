@@ -2,6 +2,7 @@ package models_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestFeedMovesIdleMachinesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The machine that comes back is seen again; the same sight twice changes nothing.
-		back := append(seen, models.Observation{InstanceUUID: gone.ID.InstanceUUID(), Power: "poweredOn", Ref: "vm-3"})
+		back := append(slices.Clone(seen), models.Observation{InstanceUUID: gone.ID.InstanceUUID(), Power: "poweredOn", Ref: "vm-3"})
 		for range 2 {
 			if err := w.System.Observe(ctx, w.Public.ID, true, time.Now().Add(time.Second), back); err != nil {
 				t.Fatal(err)

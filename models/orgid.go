@@ -27,14 +27,6 @@ type scopeValue struct {
 	all bool // System and Provider readers, across orgs
 }
 
-func withOrg(ctx context.Context, org OrgID) context.Context {
-	return context.WithValue(ctx, scopeKey{}, scopeValue{org: org})
-}
-
-func withAll(ctx context.Context) context.Context {
-	return context.WithValue(ctx, scopeKey{}, scopeValue{all: true})
-}
-
 func scopeOf(ctx context.Context) (scopeValue, error) {
 	v, _ := ctx.Value(scopeKey{}).(scopeValue)
 	if v.org == "" && !v.all {

@@ -93,9 +93,7 @@ func TestAddressesAreTakenOnceAndReused(t *testing.T) {
 		if err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) error { return tx.ReleaseMachine(first.ID) }); err != nil {
 			t.Fatal(err)
 		}
-		if a, err := take(); err == nil && seen[a] {
-			return
-		} else {
+		if a, err := take(); err != nil || !seen[a] {
 			t.Fatalf("after release: %q %v", a, err)
 		}
 	})

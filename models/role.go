@@ -1,5 +1,7 @@
 package models
 
+import "slices"
+
 // Role is what a member may do in an org, or a user at the provider.
 type Role string
 
@@ -45,13 +47,8 @@ var permissions = map[Permission][]Role{
 
 // May says whether the role has the permission.
 func (r Role) May(p Permission) bool {
-	for _, role := range permissions[p] {
-		if role == r {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(permissions[p], r)
 }
 
 // RolesWith lists who has the permission, for the table that people read.
-func RolesWith(p Permission) []Role { return append([]Role(nil), permissions[p]...) }
+func RolesWith(p Permission) []Role { return slices.Clone(permissions[p]) }

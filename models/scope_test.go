@@ -28,7 +28,7 @@ func TestStrangerSeesNothing(t *testing.T) {
 		m := w.Machine(t, "web-1")
 		ctx := context.Background()
 		mine, theirs := w.Scope(t, "user@acme.example", "acme"), w.Scope(t, "user@globex.example", "globex")
-		look := func(s *models.Scope) (err error, machines, events, networks int) {
+		look := func(s *models.Scope) (machines, events, networks int, err error) {
 			err = s.Read(ctx, func(r *models.Reader) error {
 				page, err := r.Machines(models.MachineFilter{})
 				if err != nil {
@@ -46,12 +46,12 @@ func TestStrangerSeesNothing(t *testing.T) {
 				_, err = r.Machine(m.ID)
 				return err
 			})
-			return err, machines, events, networks
+			return machines, events, networks, err
 		}
-		if err, machines, events, networks := look(mine); err != nil || machines != 1 || events == 0 || networks != 2 {
+		if machines, events, networks, err := look(mine); err != nil || machines != 1 || events == 0 || networks != 2 {
 			t.Errorf("acme sees %d machines, %d events, %d networks: %v", machines, events, networks, err)
 		}
-		if err, machines, events, networks := look(theirs); !errors.Is(err, models.ErrNotFound) || machines != 0 || events != 0 || networks != 1 {
+		if machines, events, networks, err := look(theirs); !errors.Is(err, models.ErrNotFound) || machines != 0 || events != 0 || networks != 1 {
 			t.Errorf("globex sees %d machines, %d events, %d networks: %v", machines, events, networks, err)
 		}
 		// Writing to it finds nothing to write to.

@@ -1,5 +1,7 @@
 package models
 
+import "slices"
+
 // MachineState is where a machine stands. A change in flight is the machine's
 // one active Task, not a state.
 //
@@ -48,11 +50,12 @@ func (s MachineState) Settled() bool {
 	switch s {
 	case MachineRunning, MachineStopped, MachineSuspended, MachineFailed, MachineMissing:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
-// sources lists the states from which to can be entered.
+// machineSources lists the states from which to can be entered.
 func machineSources(to MachineState) []MachineState {
 	var from []MachineState
 	for _, s := range MachineStates {
@@ -147,10 +150,5 @@ var PowerOps = []PowerOp{PowerStart, PowerResume, PowerShutdown, PowerReset, Pow
 
 // AllowedFrom says whether op can be asked of a machine in state s.
 func (op PowerOp) AllowedFrom(s MachineState) bool {
-	for _, from := range PowerRules[op].From {
-		if from == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(PowerRules[op].From, s)
 }

@@ -2,6 +2,7 @@ package models
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"gorm.io/gorm"
@@ -136,9 +137,7 @@ func (w *Writer) InsertTask(t *Task, steps []StepSpec) error {
 // MoveTask is the only writer of a Task's state; further columns go with it.
 func (w *Writer) MoveTask(t *Task, to TaskState, set map[string]any) error {
 	values := map[string]any{"state": to}
-	for k, v := range set {
-		values[k] = v
-	}
+	maps.Copy(values, set)
 	switch {
 	case to == TaskRunning:
 		values["started_at"] = Now()

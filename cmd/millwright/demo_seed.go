@@ -79,15 +79,15 @@ func demoConfig(clouds []lab.Cloud) config.Config {
 // is stored before anything is made from it, so that a start which was killed
 // goes on with the same ids.
 type seedMachine struct {
-	ID       models.MachineID
-	Org      string
-	Owner    string
-	Cloud    string
-	Name     string
-	Template string
-	Type     string
-	Power    string
-	Address  string
+	ID       models.MachineID `json:"id"`
+	Org      string           `json:"org"`
+	Owner    string           `json:"owner"`
+	Cloud    string           `json:"cloud"`
+	Name     string           `json:"name"`
+	Template string           `json:"template"`
+	Type     string           `json:"type"`
+	Power    string           `json:"power"`
+	Address  string           `json:"address"`
 }
 
 // notable are the machines with a story; the rest are numbered.

@@ -3,7 +3,6 @@ package testkit
 import (
 	"context"
 	"crypto/sha256"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 var Key = func() []byte { k := sha256.Sum256([]byte("testkit")); return k[:] }()
 
 // Quiet is a logger for tests that expect warnings.
-func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func Quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // Databases runs the test on SQLite and on PostgreSQL, each with an empty,
 // migrated database of its own.

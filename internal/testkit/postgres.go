@@ -84,7 +84,6 @@ func startPostgres() (*postgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := func(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) } // #nosec G204 -- fixed programs
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		u, err := user.Lookup("postgres")
@@ -99,7 +98,7 @@ func startPostgres() (*postgresServer, error) {
 		}
 	}
 	data := filepath.Join(dir, "data")
-	initdb := run(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8")
 	initdb.SysProcAttr, initdb.Dir = attr, dir
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
@@ -112,7 +111,7 @@ func startPostgres() (*postgresServer, error) {
 	// the pipe closes, the server stops and its folder goes.
 	script := `"$0" -D "$1" -p "$2" -k "$3" -c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 >"$3/log" 2>&1 &
 pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$3"`
-	cmd := run("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
+	cmd := exec.Command("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
 	cmd.SysProcAttr, cmd.Dir = attr, "/"
 	lifeline, err := cmd.StdinPipe()
 	if err != nil {

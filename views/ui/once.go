@@ -22,15 +22,18 @@ type Once[K comparable] struct {
 // Of is the component of a kind. What fails to be drawn is not kept.
 func (o *Once[K]) Of(kind K) templ.Component {
 	return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
-		text, have := o.drawn.Load(kind)
-		if !have {
-			var b strings.Builder
-			if err := o.Draw(kind).Render(ctx, &b); err != nil {
+		if drawn, have := o.drawn.Load(kind); have {
+			if text, is := drawn.(string); is {
+				_, err := io.WriteString(w, text)
 				return err
 			}
-			text, _ = o.drawn.LoadOrStore(kind, b.String())
 		}
-		_, err := io.WriteString(w, text.(string))
+		var b strings.Builder
+		if err := o.Draw(kind).Render(ctx, &b); err != nil {
+			return err
+		}
+		o.drawn.Store(kind, b.String())
+		_, err := io.WriteString(w, b.String())
 		return err
 	})
 }
