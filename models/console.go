@@ -94,13 +94,14 @@ func (s *System) RedeemConsoleTicket(ctx context.Context, hash string, session S
 }
 
 // liveMember says as whom a session acts in an org now; role is "" where the
-// session, the account or the membership has ended.
+// session, the account, the membership or the org has ended.
 func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, Role, error) {
 	var row struct {
 		Role Role
 		Name string
 	}
 	err := r.tx.Model(&Member{}).Select("members.role, users.name").
+		Joins("JOIN orgs ON orgs.id = members.org_id AND orgs.suspended_at IS NULL").
 		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.id = ? AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", session, Now()).
 		Where("members.org_id = ? AND members.user_id = ?", org, user).Limit(1).Find(&row).Error

@@ -53,7 +53,11 @@ func (w *Writer) recordForUser(user UserID, e Event) error {
 			return err
 		}
 	}
-	if len(members) == 0 {
+	var provider int64
+	if err := w.tx.Model(&User{}).Where("id = ? AND provider_role <> ''", user).Count(&provider).Error; err != nil {
+		return err
+	}
+	if len(members) == 0 || provider > 0 {
 		return w.recordFor(ProviderOrg, e)
 	}
 	return nil
