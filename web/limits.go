@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/models"
 )
 
@@ -98,7 +99,7 @@ func (p *perSource) enter(key string) (leave func(), ok bool) {
 // oneByOne holds a source to a few sign-ins at a time.
 func (s *Server) oneByOne(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		leave, ok := s.signIns.enter(c.RealIP())
+		leave, ok := s.signIns.enter(identity.SourceNetwork(c.RealIP()))
 		if !ok {
 			return models.TooMany("Several sign-ins from this address are being checked. Try again in a moment.", 1)
 		}
