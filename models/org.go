@@ -67,20 +67,23 @@ func (r *Reader) memberships(user UserID) ([]Membership, error) {
 }
 
 // Memberships lists the user's orgs, by name.
-func (s *System) Memberships(ctx context.Context, user UserID) (list []Membership, err error) {
+func (s *System) Memberships(ctx context.Context, who SignedIn) (list []Membership, err error) {
+	if who.orgs != nil {
+		return who.orgs, nil
+	}
 	err = s.reading(ctx, func(r *Reader) error {
-		list, err = r.memberships(user)
+		list, err = r.memberships(who.User.ID)
 		return err
 	})
 	return list, err
 }
 
 // Scope is the way into an org: the signed-in user's membership of the org
-// that the URL names. One query reads all of the user's memberships, whatever
-// the URL says: an org that doesn't exist, one that isn't the user's and one
-// that is suspended are the same ErrNotFound at the same cost.
+// that the URL names. All of the user's memberships are read, whatever the URL
+// says: an org that doesn't exist, one that isn't the user's and one that is
+// suspended are the same ErrNotFound at the same cost.
 func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
-	list, err := s.Memberships(ctx, who.User.ID)
+	list, err := s.Memberships(ctx, who)
 	if err != nil {
 		return nil, err
 	}
