@@ -39,6 +39,7 @@ type ConsoleSession struct {
 	Node      string // the portal node that carries it
 	Source    string
 	OpenedAt  time.Time
+	SeenAt    time.Time // when its node last said that it is open
 	ClosedAt  *time.Time
 	BytesIn   int64 // from the browser
 	BytesOut  int64 // to the browser
@@ -128,7 +129,7 @@ func (s *System) ConsoleAllowed(ctx context.Context, t ConsoleTicket) (role Role
 func (s *System) OpenConsole(ctx context.Context, g ConsoleGrant, node string) (ConsoleSession, error) {
 	c := ConsoleSession{
 		ID: NewID[ConsoleSessionID](), MachineID: g.Machine.ID, UserID: g.Ticket.UserID, SessionID: g.Ticket.SessionID,
-		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(),
+		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(), SeenAt: Now(),
 	}
 	err := s.Within(ctx, g.Ticket.OrgID, g.Actor, func(w *Writer) error {
 		if err := w.TakeQuota(Amounts{ResourceConsoles: 1}); err != nil {
@@ -168,6 +169,26 @@ func (w *Writer) closeConsole(c ConsoleSession, machine Object, reason string, b
 
 // CloseStaleConsoles ends what a killed node left open, when it starts again.
 func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
+	return s.closeConsoles(ctx, "the portal was restarted", "node = ?", node)
+}
+
+// SeeConsoles notes that these sessions are open still.
+func (s *System) SeeConsoles(ctx context.Context, ids []ConsoleSessionID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.changing(ctx, func(w *Writer) error {
+		return w.tx.Model(&ConsoleSession{}).Where("id IN ? AND closed_at IS NULL", ids).Update("seen_at", Now()).Error
+	})
+}
+
+// CloseLostConsoles ends what no node has spoken for during the given time: its
+// node is gone for good, or could not store the end. Any node may call it.
+func (s *System) CloseLostConsoles(ctx context.Context, silent time.Duration) error {
+	return s.closeConsoles(ctx, "the portal's node was lost", "seen_at < ?", Now().Add(-silent))
+}
+
+func (s *System) closeConsoles(ctx context.Context, reason, where string, value any) error {
 	var open []struct {
 		ConsoleSession
 		MachineName string
@@ -175,14 +196,14 @@ func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
 	err := s.reading(ctx, func(r *Reader) error {
 		return r.tx.Model(&ConsoleSession{}).Select("console_sessions.*, machines.name AS machine_name").
 			Joins("JOIN machines ON machines.id = console_sessions.machine_id").
-			Where("node = ? AND closed_at IS NULL", node).Find(&open).Error
+			Where("closed_at IS NULL").Where(where, value).Find(&open).Error
 	})
 	for _, c := range open {
 		if err != nil {
 			break
 		}
 		err = s.CloseConsole(ctx, c.ConsoleSession, SystemActor,
-			Object{Kind: "machine", ID: string(c.MachineID), Name: c.MachineName}, "the portal was restarted", c.BytesIn, c.BytesOut)
+			Object{Kind: "machine", ID: string(c.MachineID), Name: c.MachineName}, reason, c.BytesIn, c.BytesOut)
 	}
 	return err
 }

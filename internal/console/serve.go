@@ -53,7 +53,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	lasting, c := s.newSocket(ctx, client, grant.Ticket)
+	lasting, c := s.newSocket(ctx, client, session.ID, grant.Ticket)
 	s.keep(c)
 	s.carry(lasting, c, grant.Machine)
 	s.forget(c)
@@ -115,7 +115,7 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn,
 }
 
 // record ends the console in the database. It tries for a while: a console
-// that stays open there takes from the org's quota until the node restarts.
+// that stays open there takes from the org's quota until it counts as lost.
 func (s *Service) record(ctx context.Context, c *socket, session models.ConsoleSession, grant models.ConsoleGrant) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
