@@ -36,9 +36,9 @@ type Address struct {
 
 // PutNetwork makes a network by org, cloud and name. Idempotent.
 func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
-	err := s.Within(ctx, n.OrgID, SystemActor, func(w *Writer) error {
+	err := s.changing(ctx, func(w *Writer) error {
 		var have Network
-		err := w.tx.Take(&have, "cloud_id = ? AND name = ?", n.CloudID, n.Name).Error
+		err := w.tx.Take(&have, "org_id = ? AND cloud_id = ? AND name = ?", n.OrgID, n.CloudID, n.Name).Error
 		if err == nil {
 			n = have
 			return nil
@@ -47,7 +47,11 @@ func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
 			return err
 		}
 		n.ID, n.CreatedAt, n.NextHost = NewID[NetworkID](), Now(), firstHost
-		return w.tx.Create(&n).Error
+		if err := w.tx.Create(&n).Error; err != nil {
+			return err
+		}
+		return w.configured(Object{Kind: "network", ID: string(n.ID), Name: n.Name}, nil, map[string]any{
+			"org": n.OrgID, "cloud": n.CloudID, "cidr": n.CIDR, "gateway": n.Gateway, "port_group": n.PortGroup})
 	})
 	return n, err
 }

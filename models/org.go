@@ -100,7 +100,11 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (Org, error) {
 	var row orgRow
 	err := s.changing(ctx, func(w *Writer) error {
+		var before map[string]any
 		err := w.tx.Take(&row, "slug = ?", slug).Error
+		if err == nil {
+			before = map[string]any{"name": row.Name}
+		}
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			row = orgRow{ID: string(NewID[OrgID]()), Slug: slug, Name: name, CreatedAt: Now()}
 			err = w.tx.Create(&row).Error
@@ -111,7 +115,14 @@ func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (
 		if err != nil {
 			return err
 		}
-		return w.setLimits(OrgID(row.ID), limits)
+		was, is, err := w.setLimits(OrgID(row.ID), limits)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			before["limits"] = was
+		}
+		return w.configured(Object{Kind: "org", ID: row.ID, Name: name}, before, map[string]any{"name": name, "limits": is})
 	})
 	return row.org(), err
 }
@@ -126,10 +137,34 @@ func (s *System) OrgBySlug(ctx context.Context, slug string) (Org, error) {
 // PutMember gives the user a role in the org. Idempotent.
 func (s *System) PutMember(ctx context.Context, org OrgID, user UserID, role Role) error {
 	return s.changing(ctx, func(w *Writer) error {
-		done := w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, user).Update("role", role)
-		if done.Error != nil || done.RowsAffected > 0 {
-			return done.Error
+		var have Member
+		err := w.tx.Take(&have, "org_id = ? AND user_id = ?", org, user).Error
+		known := err == nil
+		switch {
+		case known && have.Role == role:
+			return nil
+		case known:
+			err = w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, user).Update("role", role).Error
+		case errors.Is(err, gorm.ErrRecordNotFound):
+			err = w.tx.Create(&Member{OrgID: org, UserID: user, Role: role, CreatedAt: Now()}).Error
 		}
-		return w.tx.Create(&Member{OrgID: org, UserID: user, Role: role, CreatedAt: Now()}).Error
+		if err != nil {
+			return err
+		}
+		var u User
+		if err := w.tx.Select("name").Take(&u, "id = ?", user).Error; err != nil {
+			return absent(err, "account")
+		}
+		o := Object{Kind: "user", ID: string(user), Name: u.Name}
+		after := map[string]any{"org": org, "role": role}
+		if !known {
+			return w.configured(o, nil, after)
+		}
+		before := map[string]any{"org": org, "role": have.Role}
+		w.touchOf(org, "member", string(user)) // ends what the old role allowed
+		if err := w.recordFor(org, configuring(o, before, after)); err != nil {
+			return err
+		}
+		return w.configured(o, before, after)
 	})
 }
