@@ -100,6 +100,8 @@ func (s *Server) fail(err error, c echo.Context) {
 	r := c.Request()
 	var sent error
 	switch {
+	case f.status == statusClientGone: // nobody is left to be told
+		sent = c.NoContent(f.status)
 	case f.status == http.StatusUnauthorized && wantsPage(r):
 		sent = c.Redirect(http.StatusSeeOther, signInURL(r))
 	case f.status == http.StatusNotFound:

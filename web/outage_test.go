@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
 )
 
 // A database that takes requests and answers none must not hold up the portal:
@@ -60,4 +61,23 @@ func TestHangingDatabaseIsToldInTime(t *testing.T) {
 	if answer := user.get("/orgs/acme/machines"); answer.Code != http.StatusOK {
 		t.Errorf("afterwards: %d", answer.Code)
 	}
+}
+
+// A browser that didn't wait is no fault of the portal's.
+func TestBrowserThatLeftIsNoError(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		user := p.as("user@acme.example")
+		ctx, leave := context.WithCancel(context.Background())
+		leave()
+		for _, r := range []*http.Request{
+			user.request(http.MethodGet, "/orgs/acme/machines", nil), user.request(http.MethodPost, "/sign-out", url.Values{}),
+			user.request(http.MethodGet, "/orgs/acme/machines", nil, "HX-Request", "true"),
+		} {
+			if answer := user.send(r.WithContext(ctx)); answer.Code != statusClientGone {
+				t.Errorf("%s %s: %d", r.Method, r.URL.Path, answer.Code)
+			}
+		}
+	})
 }
