@@ -165,3 +165,29 @@ func TestConsolesOfALostNodeAreClosedByAnother(t *testing.T) {
 		t.Errorf("%d consoles count as open, want the living one", got)
 	}
 }
+
+// A database that hangs must not leave the page connecting for ever.
+func TestHangingDatabaseClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.decide = 200 * time.Millisecond })
+	u := b.user()
+	ticket := b.ticket(u, models.ConsoleOperate)
+	held, release := make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = b.world.System.Within(context.Background(), b.world.Acme.ID, models.SystemActor, func(*models.Writer) error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	begun := time.Now()
+	b.wantClose(b.connect(u, ticket), endInternal)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	close(release)
+	<-ended
+}

@@ -40,16 +40,20 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		return
 	}
 	defer s.open.Done()
-	grant, e, ok := s.redeem(ctx, offeredTicket(r), caller.Who)
+	deciding, decided := context.WithTimeout(ctx, s.timing.decide)
+	defer decided()
+	grant, e, ok := s.redeem(deciding, offeredTicket(r), caller.Who)
 	if !ok {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	session, err := s.system.OpenConsole(ctx, grant, s.options.Node)
+	session, err := s.system.OpenConsole(deciding, grant, s.options.Node)
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "open console", err)
-		s.refused(ctx, caller.Who, &grant, e.text)
+		if e != endInternal { // nobody refused it, and the history would not take it either
+			s.refused(ctx, caller.Who, &grant, e.text)
+		}
 		dismiss(client, e, s.timing.linger)
 		return
 	}
@@ -70,7 +74,9 @@ func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "redeem console ticket", err)
-		s.refused(ctx, who, nil, e.text)
+		if e != endInternal {
+			s.refused(ctx, who, nil, e.text)
+		}
 		return grant, e, false
 	}
 	// The database knows the account, the request knows where it comes from.

@@ -36,6 +36,7 @@ type timing struct {
 	ping    time.Duration // between two pings, to both ends
 	read    time.Duration // without any sign of life from an end
 	write   time.Duration // for an end to take a frame
+	decide  time.Duration // for the database to say whether it may open
 	acquire time.Duration // for vCenter to give a ticket
 	dial    time.Duration // for the hypervisor to answer
 	recheck time.Duration // between two looks at whether a socket may stay
@@ -48,7 +49,7 @@ type timing struct {
 
 var production = timing{
 	ping: 15 * time.Second, read: 45 * time.Second, write: 20 * time.Second,
-	acquire: 20 * time.Second, dial: 10 * time.Second,
+	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second,
 	recheck: 3 * time.Second, blind: 30 * time.Second,
 	linger: 2 * time.Second, sweep: 10 * time.Minute,
 	report: 30 * time.Second, silent: 3 * time.Minute,
