@@ -73,7 +73,7 @@ func stateAfter(e models.AuditEvent) string {
 	if state == "" {
 		return ""
 	}
-	return strings.ToLower(machineLook(state).Label)
+	return "now " + strings.ToLower(machineLook(state).Label)
 }
 
 // changeLine is one fact of an event, before and after.
