@@ -23,7 +23,7 @@ func TestGapInListeningIsTold(t *testing.T) {
 	// Until the listener hears something, it may not be there yet.
 	deadline := time.After(20 * time.Second)
 	for heard := false; !heard; {
-		w.Machine(t, string("m"+models.NewID[string]()[28:]))
+		w.Machine(t, "m"+models.NewID[string]()[28:])
 		select {
 		case <-changes:
 			heard = true
