@@ -44,6 +44,22 @@ func (s *Service) throttled(ctx context.Context, a Attempt) error {
 		int(math.Ceil(wait.Seconds())))
 }
 
+// guess counts a try before it is looked at, so that however many come at once,
+// no more than the limit are compared. A right one clears the account again.
+func (s *Service) guess(ctx context.Context, a Attempt) error {
+	if err := s.throttled(ctx, a); err != nil {
+		return err
+	}
+	tries, err := s.system.CountFailure(ctx, accountKey(a.Email), failureWindow)
+	if err != nil {
+		return err
+	}
+	if tries > failuresPerAccount {
+		return s.throttled(ctx, a)
+	}
+	return nil
+}
+
 func (s *Service) countFailure(ctx context.Context, a Attempt) (int, error) {
 	if _, err := s.system.CountFailure(ctx, sourceKey(a.Source), failureWindow); err != nil {
 		return 0, err
