@@ -123,7 +123,7 @@ func (s *Server) fail(err error, c echo.Context) {
 func (s *Server) failToken(c echo.Context) error {
 	const sentence = "This token is not known here. It may have expired or been revoked."
 	if wantsJSON(c.Request()) {
-		return c.JSON(http.StatusUnauthorized, map[string]any{"code": "unauthorized", "message": sentence})
+		return c.JSON(http.StatusUnauthorized, map[string]any{"code": "wrong_token", "message": sentence})
 	}
 	return c.String(http.StatusUnauthorized, sentence+"\n")
 }
