@@ -43,7 +43,7 @@ func (f frames) user(c echo.Context) (views.Frame, error) {
 	if err != nil {
 		return views.Frame{}, err
 	}
-	orgs, err := f.system.Memberships(c.Request().Context(), who.User.ID)
+	orgs, err := f.system.Memberships(c.Request().Context(), who)
 	if err != nil {
 		return views.Frame{}, err
 	}

@@ -19,7 +19,7 @@ import (
 // Lengths in characters. What a field's own rule says comes on top.
 const (
 	maxID     = 64
-	maxName   = 63
+	maxName   = 100 // its own rule is stricter, and says so
 	maxSearch = 100
 	maxPage   = 512 // a page mark
 	maxBulk   = 200 // machines in one bulk operation

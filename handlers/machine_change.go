@@ -77,7 +77,10 @@ func (h *Machines) PowerAll(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	text := fmt.Sprintf("Asked of %d machines.", done)
-	if done == 1 {
+	switch done {
+	case 0:
+		text = "Nothing was asked."
+	case 1:
 		text = "Asked of 1 machine."
 	}
 	if len(refused) == 0 {

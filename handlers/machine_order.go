@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ func (h *Machines) New(c echo.Context, scope *models.Scope) error {
 			return err
 		}
 	}
-	plan, err := h.plan(c, scope, order, problems)
+	plan, _, err := h.plan(c, scope, order, problems)
 	if err != nil {
 		return err
 	}
@@ -91,11 +92,11 @@ func (h *Machines) Create(c echo.Context, scope *models.Scope) error {
 }
 
 func (h *Machines) refuseOrder(c echo.Context, scope *models.Scope, status int, p views.MachineNewProps, order models.Order) error {
-	plan, err := h.plan(c, scope, order, p.Errors)
+	plan, wrong, err := h.plan(c, scope, order, p.Errors)
 	if err != nil {
 		return err
 	}
-	p.Plan = plan
+	p.Plan, p.Errors = plan, wrong
 	return h.orderForm(c, scope, status, p)
 }
 
@@ -140,30 +141,39 @@ func orderOf(in *input) (views.OrderForm, models.Order, map[string]string) {
 	return typed, order, in.problems
 }
 
-// plan says what the order would lead to, as far as it is chosen.
-func (h *Machines) plan(c echo.Context, scope *models.Scope, order models.Order, known map[string]string) (views.PlanProps, error) {
+// plan says what the order would lead to, as far as it is chosen, and all that
+// is wrong with it by field: what is known already, and what the factory adds.
+func (h *Machines) plan(c echo.Context, scope *models.Scope, order models.Order, known map[string]string) (views.PlanProps, map[string]string, error) {
 	plan, err := h.factory.Plan(c.Request().Context(), scope, order)
+	wrong := map[string]string{}
 	problem := ""
 	switch {
 	case errors.Is(err, models.ErrInvalid):
-		problem = planProblem(order, models.FieldsOf(err), known)
+		maps.Copy(wrong, models.FieldsOf(err))
 	case errors.Is(err, models.ErrQuota), errors.Is(err, models.ErrConflict):
 		problem = sentence(err)
 	case err != nil:
-		return views.PlanProps{}, err
+		return views.PlanProps{}, nil, err
 	}
-	return planProps(plan, problem), nil
+	maps.Copy(wrong, known)
+	if len(wrong) > 0 {
+		problem = planProblem(order, wrong)
+	}
+	return planProps(plan, problem), wrong, nil
 }
 
-// planProblem is why there is no plan. A missing name is none, nor is what
-// hasn't been chosen yet, nor what the form says already.
-func planProblem(order models.Order, fields, known map[string]string) string {
+// planProblem is why there is no plan. The name is no part of it, nor is what
+// hasn't been chosen yet.
+func planProblem(order models.Order, wrong map[string]string) string {
 	var list []string
-	for name, chosen := range map[string]bool{
-		"template": order.Template != "", "instance_type": order.InstanceType != "", "cloud": true, "network": true, "count": true,
+	for _, field := range []struct {
+		name   string
+		chosen bool
+	}{
+		{"template", order.Template != ""}, {"instance_type", order.InstanceType != ""}, {"cloud", true}, {"network", true}, {"count", true},
 	} {
-		if chosen && fields[name] != "" && known[name] == "" {
-			list = append(list, fields[name])
+		if field.chosen && wrong[field.name] != "" {
+			list = append(list, wrong[field.name])
 		}
 	}
 	return strings.Join(list, " ")

@@ -14,7 +14,7 @@ type Orgs struct{ frames }
 
 // Start leads to the only place there is, or lets choose.
 func (h *Orgs) Start(c echo.Context, who models.SignedIn) error {
-	orgs, err := h.system.Memberships(c.Request().Context(), who.User.ID)
+	orgs, err := h.system.Memberships(c.Request().Context(), who)
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,11 @@ func taskStates() []models.TaskState {
 		models.ActiveTaskStates...)
 }
 
-// List shows a page of the org's tasks.
+// List shows a page of the org's tasks, or how many are under way.
 func (h *Tasks) List(c echo.Context, scope *models.Scope) error {
+	if views.Part(c.Request()) == views.PartCount {
+		return h.count(c, scope)
+	}
 	in := query(c)
 	p := views.TaskListProps{Filter: models.TaskFilter{
 		Search: in.text("q", maxSearch), State: choice(in, "state", taskStates()), Kind: choice(in, "kind", models.TaskKinds),
@@ -52,6 +55,19 @@ func (h *Tasks) List(c echo.Context, scope *models.Scope) error {
 		return Render(c, http.StatusOK, views.TaskListRows(p))
 	}
 	return Render(c, http.StatusOK, views.TaskList(p))
+}
+
+func (h *Tasks) count(c echo.Context, scope *models.Scope) error {
+	frame := views.Frame{Org: scope.Org()}
+	err := scope.Read(c.Request().Context(), func(r *models.Reader) error {
+		var err error
+		frame.ActiveTasks, err = r.ActiveTasks()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return Render(c, http.StatusOK, views.TaskCount(frame))
 }
 
 // Show is one task's page, or its live part.

@@ -22,14 +22,26 @@ import (
 //go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
+// lockKey is the advisory lock of whoever migrates: any number that nobody
+// else takes.
+const lockKey = 0x6d696c6c7772
+
 // Postgres migrates as the role in the URL, which owns the tables. The portal
-// itself works as another role, made here.
+// itself works as another role, made here. Several at once take turns.
 func Postgres(ctx context.Context, url string) error {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
+	holder, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to migrate: %w", err)
+	}
+	defer func() { _ = holder.Close() }() // the lock goes with the connection, which db.Close ends
+	if _, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(lockKey)); err != nil {
+		return fmt.Errorf("wait for whoever else migrates: %w", err)
+	}
 	if err := up(ctx, db, goose.DialectPostgres, "postgres"); err != nil {
 		return err
 	}
@@ -44,6 +56,9 @@ func Postgres(ctx context.Context, url string) error {
 	}
 	if _, err = river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrate the job queue's tables: %w", err)
+	}
+	if _, err = holder.ExecContext(ctx, "REVOKE ALL ON river_migration FROM millwright_app"); err != nil {
+		return fmt.Errorf("keep the portal from the job queue's migrations: %w", err)
 	}
 	return nil
 }

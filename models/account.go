@@ -5,8 +5,6 @@ import (
 	"time"
 )
 
-func (u User) object() Object { return Object{Kind: "user", ID: string(u.ID), Name: u.Name} }
-
 // LiveSessions lists the user's sessions that still open something, the one
 // used last first.
 func (s *System) LiveSessions(ctx context.Context, user UserID, idle time.Duration) ([]Session, error) {

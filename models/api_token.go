@@ -112,17 +112,25 @@ func (r *Reader) liveTokens() *gorm.DB {
 // SignedInByToken returns whom a token acts for. Expired, revoked and unknown
 // ones, and those of disabled accounts, are all ErrNotFound.
 func (s *System) SignedInByToken(ctx context.Context, tokenHash string) (SignedIn, error) {
-	var row tokenRow
+	var (
+		row  tokenRow
+		orgs []Membership
+	)
 	err := s.reading(ctx, func(r *Reader) error {
-		return absent(r.liveTokens().Select("api_tokens.*, users.email AS user_email, users.name AS user_name").
+		err := absent(r.liveTokens().Select("api_tokens.*, users.email AS user_email, users.name AS user_name").
 			Where("token_hash = ?", tokenHash).Take(&row).Error, "token")
+		if err != nil {
+			return err
+		}
+		orgs, err = r.memberships(row.UserID)
+		return err
 	})
 	if err != nil {
 		return SignedIn{}, err
 	}
 	// No provider role: a token belongs to an org and to nothing else.
 	user := User{ID: row.UserID, Email: row.UserEmail, Name: row.UserName}
-	return SignedIn{User: user, Token: row.APIToken, Actor: tokenActor(row.UserID, row.UserName, row.ID)}, nil
+	return SignedIn{User: user, Token: row.APIToken, orgs: orgs, Actor: tokenActor(row.UserID, row.UserName, row.ID)}, nil
 }
 
 func tokenActor(maker UserID, name string, id TokenID) Actor {
@@ -146,6 +154,7 @@ func (r *Reader) liveToken(org OrgID, user UserID, id TokenID) (Actor, Role, err
 		Name   string
 	}
 	err := r.liveTokens().Select("api_tokens.role, members.role AS member, users.name").
+		Joins("JOIN orgs ON orgs.id = api_tokens.org_id AND orgs.suspended_at IS NULL").
 		Joins("JOIN members ON members.org_id = api_tokens.org_id AND members.user_id = api_tokens.user_id").
 		Where("api_tokens.id = ? AND api_tokens.org_id = ? AND api_tokens.user_id = ?", id, org, user).
 		Limit(1).Find(&row).Error

@@ -60,6 +60,14 @@ func (s *System) PutTemplate(ctx context.Context, t Template, images map[CloudID
 		if err != nil {
 			return err
 		}
+		var before map[string]any
+		if have.ID != "" {
+			known, err := w.TemplateImages(have.ID)
+			if err != nil {
+				return err
+			}
+			before = have.configuration(known)
+		}
 		if err := w.tx.Where("template_id = ?", t.ID).Delete(&TemplateImage{}).Error; err != nil {
 			return err
 		}
@@ -68,9 +76,14 @@ func (s *System) PutTemplate(ctx context.Context, t Template, images map[CloudID
 				return err
 			}
 		}
-		return nil
+		return w.configured(Object{Kind: "template", ID: string(t.ID), Name: t.Name}, before, t.configuration(images))
 	})
 	return t, err
+}
+
+func (t *Template) configuration(images map[CloudID]string) map[string]any {
+	return map[string]any{"slug": t.Slug, "name": t.Name, "os": t.OS, "version": t.Version, "description": t.Description,
+		"min_vcpus": t.MinVCPUs, "min_memory_mib": t.MinMemoryMiB, "min_disk_gib": t.MinDiskGiB, "images": images}
 }
 
 // PutInstanceType makes or updates a menu row by its slug.
@@ -80,15 +93,30 @@ func (s *System) PutInstanceType(ctx context.Context, t InstanceType) (InstanceT
 		err := w.tx.Take(&have, "slug = ?", t.Slug).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			t.ID, t.CreatedAt = NewID[InstanceTypeID](), Now()
-			return w.tx.Create(&t).Error
+			if err := w.tx.Create(&t).Error; err != nil {
+				return err
+			}
+			return w.configured(t.object(), nil, t.configuration())
 		}
 		if err != nil {
 			return err
 		}
 		t.ID, t.CreatedAt = have.ID, have.CreatedAt
-		return w.tx.Model(&t).Select("*").Updates(&t).Error
+		if err := w.tx.Model(&t).Select("*").Updates(&t).Error; err != nil {
+			return err
+		}
+		return w.configured(t.object(), have.configuration(), t.configuration())
 	})
 	return t, err
+}
+
+func (t *InstanceType) object() Object {
+	return Object{Kind: "instance_type", ID: string(t.ID), Name: t.Name}
+}
+
+func (t *InstanceType) configuration() map[string]any {
+	return map[string]any{"slug": t.Slug, "name": t.Name, "vcpus": t.VCPUs, "memory_mib": t.MemoryMiB,
+		"disk_gib": t.DiskGiB, "price_per_hour_micros": t.PricePerHourMicros}
 }
 
 // Templates lists the catalog; search narrows by name, OS or description. An

@@ -71,6 +71,7 @@ type CloudLogin struct {
 func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
 	err := s.changing(ctx, func(w *Writer) error {
 		var have Cloud
+		var before map[string]any
 		err := w.tx.Take(&have, "slug = ?", c.Slug).Error
 		switch {
 		case errors.Is(err, gorm.ErrRecordNotFound):
@@ -88,13 +89,46 @@ func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
 		if err != nil {
 			return err
 		}
+		after := c.configuration(c.Username)
+		if have.ID != "" {
+			username, same, err := w.sameSecret(c)
+			if err != nil {
+				return err
+			}
+			before = have.configuration(username)
+			if !same {
+				after["password"] = "changed" // all that is told of it
+			}
+		}
 		if err := w.tx.Where("cloud_id = ?", c.ID).Delete(&cloudSecret{}).Error; err != nil {
 			return err
 		}
-		return w.tx.Create(&cloudSecret{CloudID: c.ID, Username: c.Username,
+		err = w.tx.Create(&cloudSecret{CloudID: c.ID, Username: c.Username,
 			Password: w.db.sealSecret(string(c.ID), c.Password)}).Error
+		if err != nil {
+			return err
+		}
+		return w.configured(Object{Kind: "cloud", ID: string(c.ID), Name: c.Name}, before, after)
 	})
 	return c.Cloud, err
+}
+
+func (c *Cloud) configuration(username string) map[string]any {
+	return map[string]any{"slug": c.Slug, "name": c.Name, "class": c.Class, "price_factor_percent": c.PriceFactorPercent,
+		"url": c.URL, "thumbprint_sha256": c.ThumbprintSHA256, "instance_uuid": c.InstanceUUID, "datacenter": c.Datacenter,
+		"folder": c.Folder, "resource_pool": c.ResourcePool, "datastore": c.Datastore, "username": username}
+}
+
+// sameSecret returns the stored user name, and whether the password is the one
+// that is stored. One that was sealed with another key is not.
+func (w *Writer) sameSecret(c CloudLogin) (username string, same bool, err error) {
+	var secret cloudSecret
+	err = w.tx.Limit(1).Find(&secret, "cloud_id = ?", c.ID).Error
+	if err != nil || secret.CloudID == "" {
+		return "", false, err
+	}
+	password, opening := w.db.openSecret(string(c.ID), secret.Password)
+	return secret.Username, opening == nil && password == c.Password, nil
 }
 
 // CloudLogins returns every cloud with its credentials opened, for the

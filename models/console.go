@@ -39,6 +39,7 @@ type ConsoleSession struct {
 	Node      string // the portal node that carries it
 	Source    string
 	OpenedAt  time.Time
+	SeenAt    time.Time // when its node last said that it is open
 	ClosedAt  *time.Time
 	BytesIn   int64 // from the browser
 	BytesOut  int64 // to the browser
@@ -94,13 +95,14 @@ func (s *System) RedeemConsoleTicket(ctx context.Context, hash string, session S
 }
 
 // liveMember says as whom a session, or a token in its place, acts in an org
-// now; role is "" where it, the account or the membership has ended.
+// now; role is "" where it, the account, the membership or the org has ended.
 func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, Role, error) {
 	var row struct {
 		Role Role
 		Name string
 	}
 	err := r.tx.Model(&Member{}).Select("members.role, users.name").
+		Joins("JOIN orgs ON orgs.id = members.org_id AND orgs.suspended_at IS NULL").
 		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.id = ? AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", session, Now()).
 		Where("members.org_id = ? AND members.user_id = ?", org, user).Limit(1).Find(&row).Error
@@ -130,7 +132,7 @@ func (s *System) ConsoleAllowed(ctx context.Context, t ConsoleTicket) (role Role
 func (s *System) OpenConsole(ctx context.Context, g ConsoleGrant, node string) (ConsoleSession, error) {
 	c := ConsoleSession{
 		ID: NewID[ConsoleSessionID](), MachineID: g.Machine.ID, UserID: g.Ticket.UserID, SessionID: g.Ticket.SessionID,
-		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(),
+		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(), SeenAt: Now(),
 	}
 	err := s.Within(ctx, g.Ticket.OrgID, g.Actor, func(w *Writer) error {
 		if err := w.TakeQuota(Amounts{ResourceConsoles: 1}); err != nil {
@@ -170,6 +172,26 @@ func (w *Writer) closeConsole(c ConsoleSession, machine Object, reason string, b
 
 // CloseStaleConsoles ends what a killed node left open, when it starts again.
 func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
+	return s.closeConsoles(ctx, "the portal was restarted", "node = ?", node)
+}
+
+// SeeConsoles notes that these sessions are open still.
+func (s *System) SeeConsoles(ctx context.Context, ids []ConsoleSessionID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.changing(ctx, func(w *Writer) error {
+		return w.tx.Model(&ConsoleSession{}).Where("id IN ? AND closed_at IS NULL", ids).Update("seen_at", Now()).Error
+	})
+}
+
+// CloseLostConsoles ends what no node has spoken for during the given time: its
+// node is gone for good, or could not store the end. Any node may call it.
+func (s *System) CloseLostConsoles(ctx context.Context, silent time.Duration) error {
+	return s.closeConsoles(ctx, "the portal's node was lost", "seen_at < ?", Now().Add(-silent))
+}
+
+func (s *System) closeConsoles(ctx context.Context, reason, where string, value any) error {
 	var open []struct {
 		ConsoleSession
 		MachineName string
@@ -177,14 +199,14 @@ func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
 	err := s.reading(ctx, func(r *Reader) error {
 		return r.tx.Model(&ConsoleSession{}).Select("console_sessions.*, machines.name AS machine_name").
 			Joins("JOIN machines ON machines.id = console_sessions.machine_id").
-			Where("node = ? AND closed_at IS NULL", node).Find(&open).Error
+			Where("closed_at IS NULL").Where(where, value).Find(&open).Error
 	})
 	for _, c := range open {
 		if err != nil {
 			break
 		}
 		err = s.CloseConsole(ctx, c.ConsoleSession, SystemActor,
-			Object{Kind: "machine", ID: string(c.MachineID), Name: c.MachineName}, "the portal was restarted", c.BytesIn, c.BytesOut)
+			Object{Kind: "machine", ID: string(c.MachineID), Name: c.MachineName}, reason, c.BytesIn, c.BytesOut)
 	}
 	return err
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/cipher"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -134,7 +136,8 @@ func SQLiteDSN(path string, readOnly bool) string {
 	} else {
 		q.Set("_txlock", "immediate")
 	}
-	return "file:" + path + "?" + q.Encode()
+	// A path may hold what means something in a URI.
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + q.Encode()
 }
 
 // SQLitePath takes the scheme off a sqlite URL.
@@ -281,24 +284,50 @@ func translate(err error) error {
 	if badText(err) {
 		return &Error{Code: CodeInvalid, Message: "Some of this text has characters that can't be stored.", Err: err}
 	}
+	if collided(err) {
+		return &Error{Code: CodeConflict, Message: "Somebody changed the same at the same moment. Nothing was changed; try again.", Err: err}
+	}
+	if away(err) {
+		return &Error{Code: CodeDown, Message: "The database does not answer just now. Nothing was changed; try again in a moment.", Err: err}
+	}
+	return err
+}
+
+// away says whether the database is not there, or can't work: not what we
+// asked of it is at fault.
+func away(err error) bool {
 	var (
 		refused *pgconn.ConnectError
 		network *net.OpError
 		pg      *pgconn.PgError
+		lite    *driver.Error
 	)
-	down := errors.As(err, &refused) || errors.As(err, &network) ||
-		(errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "08") || pg.Code == "53300"))
-	var lite *driver.Error
-	if errors.As(err, &lite) {
+	switch {
+	case errors.Is(err, context.Canceled): // the asker's own doing
+		return false
+	case errors.As(err, &refused), errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, sqldriver.ErrBadConn),
+		errors.Is(err, sql.ErrConnDone):
+		return true
+	case errors.As(err, &pg):
+		for _, class := range []string{"57P", "08", "53"} { // ended by its operator, connection, out of resources
+			if strings.HasPrefix(pg.Code, class) {
+				return true
+			}
+		}
+		return pg.Code == "25006" || pg.Code == "58030" // a standby; its disk
+	case errors.As(err, &lite):
 		switch lite.Code() & 0xff {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-			down = true
+			return true
 		}
 	}
-	if down {
-		return &Error{Code: CodeDown, Message: "The database does not answer just now. Nothing was changed; try again in a moment.", Err: err}
-	}
-	return err
+	return pgconn.SafeToRetry(err) // a connection that was closed before anything was sent
+}
+
+// collided says whether PostgreSQL gave this transaction up for another's sake.
+func collided(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
 }
 
 // badText says whether PostgreSQL refused text: NUL, or not UTF-8.

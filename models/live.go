@@ -12,7 +12,7 @@ import (
 // that watch fetch the row anew, under their own scope.
 type Change struct {
 	Org  OrgID  `json:"org"`
-	Kind string `json:"kind"` // machine, task, event
+	Kind string `json:"kind"` // machine, task, event, session; "all" where it isn't known which
 	ID   string `json:"id"`
 }
 
@@ -73,6 +73,7 @@ func (db *DB) listenOnce(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "LISTEN "+notifyChannel); err != nil {
 		return err
 	}
+	db.hub.missed() // whatever was announced while nobody listened
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
@@ -86,7 +87,8 @@ func (db *DB) listenOnce(ctx context.Context) error {
 }
 
 // hub hands changes to this node's subscribers. A slow one misses none that
-// matter: its buffer full, it gets one Change of kind "all" later.
+// matter: in place of what its buffer can't hold it finds one Change of kind
+// "all" there.
 type hub struct {
 	mu   sync.Mutex
 	next int
@@ -94,9 +96,8 @@ type hub struct {
 }
 
 type subscription struct {
-	org  OrgID // "" for all
-	out  chan Change
-	lost bool
+	org OrgID // "" for all
+	out chan Change
 }
 
 func newHub() *hub { return &hub{subs: map[int]*subscription{}} }
@@ -109,14 +110,37 @@ func (h *hub) publish(changes []Change) {
 			if s.org != "" && s.org != c.Org {
 				continue
 			}
-			if s.lost {
-				c = Change{Org: c.Org, Kind: "all"}
-			}
 			select {
 			case s.out <- c:
-				s.lost = false
 			default:
-				s.lost = true
+				s.lookAtAll()
+			}
+		}
+	}
+}
+
+// missed tells every subscriber that changes went by unseen.
+func (h *hub) missed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.subs {
+		s.lookAtAll()
+	}
+}
+
+// lookAtAll puts one "all" in place of what waits. The hub's lock is held, so
+// nobody fills the buffer meanwhile.
+func (s *subscription) lookAtAll() {
+	for {
+		select {
+		case s.out <- Change{Org: s.org, Kind: "all"}:
+			return
+		default:
+		}
+		for range cap(s.out) {
+			select {
+			case <-s.out:
+			default:
 			}
 		}
 	}

@@ -36,9 +36,9 @@ type Address struct {
 
 // PutNetwork makes a network by org, cloud and name. Idempotent.
 func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
-	err := s.Within(ctx, n.OrgID, SystemActor, func(w *Writer) error {
+	err := s.changing(ctx, func(w *Writer) error {
 		var have Network
-		err := w.tx.Take(&have, "cloud_id = ? AND name = ?", n.CloudID, n.Name).Error
+		err := w.tx.Take(&have, "org_id = ? AND cloud_id = ? AND name = ?", n.OrgID, n.CloudID, n.Name).Error
 		if err == nil {
 			n = have
 			return nil
@@ -47,7 +47,11 @@ func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
 			return err
 		}
 		n.ID, n.CreatedAt, n.NextHost = NewID[NetworkID](), Now(), firstHost
-		return w.tx.Create(&n).Error
+		if err := w.tx.Create(&n).Error; err != nil {
+			return err
+		}
+		return w.configured(Object{Kind: "network", ID: string(n.ID), Name: n.Name}, nil, map[string]any{
+			"org": n.OrgID, "cloud": n.CloudID, "cidr": n.CIDR, "gateway": n.Gateway, "port_group": n.PortGroup})
 	})
 	return n, err
 }
@@ -84,7 +88,7 @@ func (w *Writer) TakeAddress(id NetworkID, machine MachineID) (Network, string, 
 		return n, "", fmt.Errorf("network %s: %w", n.ID, err)
 	}
 	last := int64(1)<<(prefix.Addr().BitLen()-prefix.Bits()) - 2 // the one before broadcast
-	host, err := w.freeHost(id, n.NextHost-1, last)
+	host, err := w.freeHost(id, n.NextHost-1, last, hostNumber(prefix, n.Gateway))
 	if err != nil {
 		return n, "", err
 	}
@@ -98,7 +102,8 @@ func (w *Writer) TakeAddress(id NetworkID, machine MachineID) (Network, string, 
 }
 
 // freeHost looks for a gap from start on, and once more from the beginning.
-func (w *Writer) freeHost(id NetworkID, start, last int64) (int64, error) {
+// gateway is taken whatever the rows say.
+func (w *Writer) freeHost(id NetworkID, start, last, gateway int64) (int64, error) {
 	for _, from := range []int64{min(max(start, firstHost), last+1), firstHost} {
 		host := from
 		for host <= last {
@@ -109,9 +114,15 @@ func (w *Writer) freeHost(id NetworkID, start, last int64) (int64, error) {
 				return 0, err
 			}
 			for _, t := range taken {
+				if host == gateway {
+					host++
+				}
 				if t != host {
 					return host, nil
 				}
+				host++
+			}
+			if host == gateway {
 				host++
 			}
 			if len(taken) < 256 && host <= last {
@@ -120,6 +131,21 @@ func (w *Writer) freeHost(id NetworkID, start, last int64) (int64, error) {
 		}
 	}
 	return 0, &Error{Code: CodeQuota, Message: "This network has no free address left. Choose another network, or delete a machine in it."}
+}
+
+// hostNumber is the inverse of hostAddress; 0, which is never given, where
+// address is none of the network's.
+func hostNumber(prefix netip.Prefix, address string) int64 {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !prefix.Contains(a) {
+		return 0
+	}
+	var host int64
+	base := prefix.Masked().Addr().AsSlice()
+	for i, b := range a.AsSlice() {
+		host = host<<8 + int64(b) - int64(base[i])
+	}
+	return host
 }
 
 func hostAddress(prefix netip.Prefix, host int64) netip.Addr {

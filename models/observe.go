@@ -44,7 +44,7 @@ func (s *System) Observe(ctx context.Context, cloud CloudID, full bool, at time.
 		if !full {
 			q = q.Where("machines.id IN ?", ids)
 		}
-		return q.Find(&rows).Error
+		return q.Order("machines.id").Find(&rows).Error // in one order, so that two writers never wait for each other
 	})
 	if err != nil {
 		return err

@@ -67,21 +67,24 @@ func (r *Reader) memberships(user UserID) ([]Membership, error) {
 }
 
 // Memberships lists the user's orgs, by name.
-func (s *System) Memberships(ctx context.Context, user UserID) (list []Membership, err error) {
+func (s *System) Memberships(ctx context.Context, who SignedIn) (list []Membership, err error) {
+	if who.orgs != nil {
+		return who.orgs, nil
+	}
 	err = s.reading(ctx, func(r *Reader) error {
-		list, err = r.memberships(user)
+		list, err = r.memberships(who.User.ID)
 		return err
 	})
 	return list, err
 }
 
 // Scope is the way into an org: the signed-in user's membership of the org
-// that the URL names. One query reads all of the user's memberships, whatever
-// the URL says: an org that doesn't exist, one that isn't the user's and one
-// that is suspended are the same ErrNotFound at the same cost. A token leads to
-// its own org alone, with no more than its maker may do there now.
+// that the URL names. All of the user's memberships are read, whatever the URL
+// says: an org that doesn't exist, one that isn't the user's and one that is
+// suspended are the same ErrNotFound at the same cost. A token leads to its own
+// org alone, with no more than its maker may do there now.
 func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
-	list, err := s.Memberships(ctx, who.User.ID)
+	list, err := s.Memberships(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +107,11 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (Org, error) {
 	var row orgRow
 	err := s.changing(ctx, func(w *Writer) error {
+		var before map[string]any
 		err := w.tx.Take(&row, "slug = ?", slug).Error
+		if err == nil {
+			before = map[string]any{"name": row.Name}
+		}
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			row = orgRow{ID: string(NewID[OrgID]()), Slug: slug, Name: name, CreatedAt: Now()}
 			err = w.tx.Create(&row).Error
@@ -115,7 +122,14 @@ func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (
 		if err != nil {
 			return err
 		}
-		return w.setLimits(OrgID(row.ID), limits)
+		was, is, err := w.setLimits(OrgID(row.ID), limits)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			before["limits"] = was
+		}
+		return w.configured(Object{Kind: "org", ID: row.ID, Name: name}, before, map[string]any{"name": name, "limits": is})
 	})
 	return row.org(), err
 }
@@ -130,10 +144,34 @@ func (s *System) OrgBySlug(ctx context.Context, slug string) (Org, error) {
 // PutMember gives the user a role in the org. Idempotent.
 func (s *System) PutMember(ctx context.Context, org OrgID, user UserID, role Role) error {
 	return s.changing(ctx, func(w *Writer) error {
-		done := w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, user).Update("role", role)
-		if done.Error != nil || done.RowsAffected > 0 {
-			return done.Error
+		var have Member
+		err := w.tx.Take(&have, "org_id = ? AND user_id = ?", org, user).Error
+		known := err == nil
+		switch {
+		case known && have.Role == role:
+			return nil
+		case known:
+			err = w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, user).Update("role", role).Error
+		case errors.Is(err, gorm.ErrRecordNotFound):
+			err = w.tx.Create(&Member{OrgID: org, UserID: user, Role: role, CreatedAt: Now()}).Error
 		}
-		return w.tx.Create(&Member{OrgID: org, UserID: user, Role: role, CreatedAt: Now()}).Error
+		if err != nil {
+			return err
+		}
+		var u User
+		if err := w.tx.Select("name").Take(&u, "id = ?", user).Error; err != nil {
+			return absent(err, "account")
+		}
+		o := Object{Kind: "user", ID: string(user), Name: u.Name}
+		after := map[string]any{"org": org, "role": role}
+		if !known {
+			return w.configured(o, nil, after)
+		}
+		before := map[string]any{"org": org, "role": have.Role}
+		w.touchOf(org, "member", string(user)) // ends what the old role allowed
+		if err := w.recordFor(org, configuring(o, before, after)); err != nil {
+			return err
+		}
+		return w.configured(o, before, after)
 	})
 }

@@ -40,7 +40,7 @@ func (OrgID) QueryClauses(f *schema.Field) []clause.Interface {
 }
 
 func (OrgID) UpdateClauses(f *schema.Field) []clause.Interface {
-	return []clause.Interface{orgFilter{f}}
+	return []clause.Interface{orgFilter{f}, orgKeeper{f}}
 }
 
 func (OrgID) DeleteClauses(f *schema.Field) []clause.Interface {
@@ -73,22 +73,59 @@ func (o orgFilter) ModifyStatement(stmt *gorm.Statement) {
 	if scope.all {
 		return
 	}
-	// A caller's OR must not loosen the filter: bracket what stands there.
-	if c, ok := stmt.Clauses["WHERE"]; ok {
-		if where, ok := c.Expression.(clause.Where); ok && len(where.Exprs) > 0 {
-			where.Exprs = []clause.Expression{clause.And(where.Exprs...)}
-			c.Expression = where
-			stmt.Clauses["WHERE"] = c
-		}
-	}
-	stmt.AddClause(clause.Where{Exprs: []clause.Expression{clause.Eq{
+	// The org comes first and the caller's conditions follow in brackets, so
+	// that none of them, an OR above all, loosens it.
+	exprs := []clause.Expression{clause.Eq{
 		Column: clause.Column{Table: clause.CurrentTable, Name: o.field.DBName},
 		Value:  string(scope.org),
-	}}})
+	}}
+	if where, ok := stmt.Clauses["WHERE"].Expression.(clause.Where); ok && len(where.Exprs) > 0 {
+		exprs = append(exprs, bracketed(where.Exprs))
+	}
+	delete(stmt.Clauses, "WHERE")
+	stmt.AddClause(clause.Where{Exprs: exprs})
 }
 
-// orgStamp refuses to insert a row for another org than the scope's, and
-// fills in the org where it was left out.
+// bracketed builds conditions between brackets, always. gorm's own groups look
+// for an OR between two spaces first, and miss one at the end of a line.
+type bracketed []clause.Expression
+
+func (b bracketed) Build(builder clause.Builder) {
+	_ = builder.WriteByte('(')
+	clause.Where{Exprs: b}.Build(builder)
+	_ = builder.WriteByte(')')
+}
+
+// orgKeeper refuses to give a row to another org.
+type orgKeeper struct{ field *schema.Field }
+
+func (orgKeeper) Name() string               { return "" }
+func (orgKeeper) Build(clause.Builder)       {}
+func (orgKeeper) MergeClause(*clause.Clause) {}
+
+func (o orgKeeper) ModifyStatement(stmt *gorm.Statement) {
+	scope, err := scopeOf(stmt.Context)
+	if err != nil || scope.all {
+		return // orgFilter has refused it
+	}
+	switch to := stmt.Dest.(type) {
+	case map[string]any:
+		if to[o.field.DBName] != nil || to[o.field.Name] != nil {
+			_ = stmt.AddError(ErrNoScope)
+		}
+	default:
+		row := reflect.Indirect(reflect.ValueOf(to))
+		if row.Kind() != reflect.Struct || row.Type() != stmt.Schema.ModelType {
+			return
+		}
+		if value, zero := o.field.ValueOf(stmt.Context, row); !zero && value != scope.org {
+			_ = stmt.AddError(ErrNoScope)
+		}
+	}
+}
+
+// orgStamp refuses to insert a row for another org than the scope's, or over
+// one that is there, and fills in the org where it was left out.
 type orgStamp struct{ field *schema.Field }
 
 func (orgStamp) Name() string               { return "" }
@@ -102,6 +139,10 @@ func (o orgStamp) ModifyStatement(stmt *gorm.Statement) {
 		return
 	}
 	if scope.all {
+		return
+	}
+	if _, upsert := stmt.Clauses["ON CONFLICT"]; upsert { // it could take over another org's row
+		_ = stmt.AddError(ErrNoScope)
 		return
 	}
 	stamp := func(row reflect.Value) {

@@ -100,19 +100,30 @@ func (w *Writer) ReturnQuota(amounts Amounts) error {
 	return nil
 }
 
-func (w *Writer) setLimits(org OrgID, limits Limits) error {
+// setLimits returns the org's limits as they were and as they are.
+func (w *Writer) setLimits(org OrgID, limits Limits) (was, is Limits, err error) {
+	was, is = Limits{}, Limits{}
+	var have []Quota
+	if err := w.tx.Find(&have, "org_id = ?", org).Error; err != nil {
+		return nil, nil, err
+	}
+	for _, q := range have {
+		was[q.Resource] = q.Ceiling
+	}
 	for _, res := range Resources {
-		done := w.tx.Model(&Quota{}).Where("org_id = ? AND resource = ?", org, res).Update("ceiling", limits[res])
-		if done.Error != nil {
-			return done.Error
+		is[res] = limits[res]
+		ceiling, known := was[res]
+		switch {
+		case !known:
+			err = w.tx.Create(&Quota{OrgID: org, Resource: res, Ceiling: limits[res]}).Error
+		case ceiling != limits[res]:
+			err = w.tx.Model(&Quota{}).Where("org_id = ? AND resource = ?", org, res).Update("ceiling", limits[res]).Error
 		}
-		if done.RowsAffected == 0 {
-			if err := w.tx.Create(&Quota{OrgID: org, Resource: res, Ceiling: limits[res]}).Error; err != nil {
-				return err
-			}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
-	return nil
+	return was, is, nil
 }
 
 // CountedQuota recomputes what is used from the machines themselves, to be

@@ -26,6 +26,10 @@ type SignedIn struct {
 	Session Session
 	Token   APIToken
 	Actor   Actor // as the history will tell it, with source and request id
+
+	// orgs are the user's memberships as of the same transaction, so that the
+	// way into an org costs no further one. Nil: not read yet.
+	orgs []Membership
 }
 
 // AddSession stores a fresh session and, in the same transaction, tells of the
@@ -58,7 +62,11 @@ func (w *Writer) recordForUser(user UserID, e Event) error {
 			return err
 		}
 	}
-	if len(members) == 0 {
+	var provider int64
+	if err := w.tx.Model(&User{}).Where("id = ? AND provider_role <> ''", user).Count(&provider).Error; err != nil {
+		return err
+	}
+	if len(members) == 0 || provider > 0 {
 		return w.recordFor(ProviderOrg, e)
 	}
 	return nil
@@ -82,20 +90,28 @@ type sessionRow struct {
 // SessionByToken returns the live session and its user. Expired, idle, revoked
 // and unknown ones, and those of disabled accounts, are all ErrNotFound.
 func (s *System) SessionByToken(ctx context.Context, tokenHash string, idle time.Duration) (SignedIn, error) {
-	var row sessionRow
+	var (
+		row  sessionRow
+		orgs []Membership
+	)
 	now := Now()
 	err := s.reading(ctx, func(r *Reader) error {
-		return absent(r.tx.Model(&Session{}).
+		err := absent(r.tx.Model(&Session{}).
 			Select("sessions.*, users.email AS user_email, users.name AS user_name, users.provider_role").
 			Joins("JOIN users ON users.id = sessions.user_id AND users.disabled_at IS NULL").
 			Where("token_hash = ? AND revoked_at IS NULL AND expires_at > ? AND last_seen_at > ?", tokenHash, now, now.Add(-idle)).
 			Take(&row).Error, "session")
+		if err != nil {
+			return err
+		}
+		orgs, err = r.memberships(row.UserID)
+		return err
 	})
 	if err != nil {
 		return SignedIn{}, err
 	}
 	user := User{ID: row.UserID, Email: row.UserEmail, Name: row.UserName, ProviderRole: row.ProviderRole}
-	return SignedIn{User: user, Session: row.Session, Actor: Actor{
+	return SignedIn{User: user, Session: row.Session, orgs: orgs, Actor: Actor{
 		Kind: ActorUser, ID: string(user.ID), Name: user.Name, SessionID: row.ID,
 	}}, nil
 }

@@ -147,36 +147,52 @@ func (w *Writer) MoveTask(t *Task, to TaskState, set map[string]any) error {
 		values["finished_at"] = Now()
 		values["waiting"] = ""
 	}
-	done := w.tx.Model(&Task{}).Where("id = ? AND state IN ?", t.ID, taskSources(to)).Updates(values)
-	if done.Error != nil {
-		return done.Error
-	}
-	if done.RowsAffected == 0 {
-		return Conflict("The task has moved on. Look at it again.")
+	if err := overtaken(w.tx.Model(&Task{}).Where("id = ? AND state IN ?", t.ID, taskSources(to)).Updates(values)); err != nil {
+		return err
 	}
 	t.State = to
 	w.touchTask(t)
 	return nil
 }
 
-// SetTask stores a Task's progress.
+// SetTask stores the progress of a Task that has not ended.
 func (w *Writer) SetTask(t *Task, set map[string]any) error {
 	if _, ok := set["state"]; ok {
 		return errors.New("models: a task's state is changed by MoveTask")
 	}
 	w.touchTask(t)
-	return w.tx.Model(&Task{}).Where("id = ?", t.ID).Updates(set).Error
+	return overtaken(w.tx.Model(&Task{}).Where("id = ? AND state IN ?", t.ID, ActiveTaskStates).Updates(set))
 }
 
-// SetStep stores a step's progress.
+// stillActive keeps a worker that was overtaken, by a cancel or by another
+// node, from writing into a Task that has ended.
+const stillActive = "EXISTS (SELECT 1 FROM tasks WHERE tasks.id = ? AND tasks.state IN ?)"
+
+// SetStep stores the progress of a step.
 func (w *Writer) SetStep(t *Task, position int, set map[string]any) error {
 	w.touchTask(t)
-	return w.tx.Model(&TaskStep{}).Where("task_id = ? AND position = ?", t.ID, position).Updates(set).Error
+	return overtaken(w.tx.Model(&TaskStep{}).Where("task_id = ? AND position = ?", t.ID, position).
+		Where(stillActive, t.ID, ActiveTaskStates).Updates(set))
 }
 
-// LogTask adds a line to the Task's log.
+func overtaken(done *gorm.DB) error {
+	if done.Error == nil && done.RowsAffected == 0 {
+		return Conflict("The task has moved on. Look at it again.")
+	}
+	return done.Error
+}
+
+// LogTask adds a line to the log of a Task that has not ended.
 func (w *Writer) LogTask(t *Task, text string) error {
 	w.touchTask(t)
+	var active int64
+	err := w.tx.Model(&Task{}).Where("id = ? AND state IN ?", t.ID, ActiveTaskStates).Count(&active).Error
+	if err != nil {
+		return err
+	}
+	if active == 0 {
+		return Conflict("The task has moved on. Look at it again.")
+	}
 	return w.tx.Create(&TaskLog{ID: NewID[string](), TaskID: t.ID, At: Now(), Text: text}).Error
 }
 

@@ -41,16 +41,33 @@ func (s *System) PutUser(ctx context.Context, u User) (User, error) {
 		err := w.tx.Take(&have, "email = ?", u.Email).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			u.ID, u.CreatedAt = NewID[UserID](), Now()
-			return w.tx.Create(&u).Error
+			if err := w.tx.Create(&u).Error; err != nil {
+				return err
+			}
+			return w.configured(u.object(), nil, u.configuration())
 		}
 		if err != nil {
 			return err
 		}
 		u.ID, u.CreatedAt, u.PasswordHash = have.ID, have.CreatedAt, have.PasswordHash
-		return w.tx.Model(&User{}).Where("id = ?", have.ID).
+		if u.Name == have.Name && u.ProviderRole == have.ProviderRole {
+			return nil
+		}
+		err = w.tx.Model(&User{}).Where("id = ?", have.ID).
 			Updates(map[string]any{"name": u.Name, "provider_role": u.ProviderRole}).Error
+		if err != nil {
+			return err
+		}
+		return w.configured(u.object(), have.configuration(), u.configuration())
 	})
 	return u, err
+}
+
+func (u *User) object() Object { return Object{Kind: "user", ID: string(u.ID), Name: u.Name} }
+
+// configuration is what of an account the configuration decides.
+func (u *User) configuration() map[string]any {
+	return map[string]any{"email": u.Email, "name": u.Name, "provider_role": u.ProviderRole}
 }
 
 // SetPassword stores a new password hash and ends every session of the account.

@@ -68,6 +68,11 @@ function consolePage(root) {
     if (status.textContent !== text) status.textContent = text;
   }
 
+  // busy turns while there is no picture and one is asked for.
+  function busy(on) {
+    part("busy").hidden = !on || !last.hidden;
+  }
+
   function tools(enabled) {
     for (const tool of root.querySelectorAll("[data-console-tool]")) tool.disabled = !enabled;
   }
@@ -95,6 +100,7 @@ function consolePage(root) {
     }
     const fresh = notice.hidden;
     notice.hidden = false;
+    busy(false);
     say(title + ".");
     // The keyboard was on the screen, which is gone; on a button, the user's
     // typing might press it.
@@ -132,6 +138,7 @@ function consolePage(root) {
   async function off(first) {
     const mine = ++turn;
     tools(false);
+    busy(false);
     notice.hidden = true;
     try {
       const runs = await look();
@@ -172,6 +179,7 @@ function consolePage(root) {
     clearTimeout(timer);
     waiting = null;
     if (tries < 3) notice.hidden = true;
+    busy(notice.hidden);
     say(tries ? "Reconnecting…" : "Connecting…");
     try {
       const [{ default: RFB }, ticket] = await Promise.all([import(root.dataset.novnc), askTicket()]);
@@ -237,6 +245,7 @@ function consolePage(root) {
       connected = true;
       steadySince = Date.now();
       notice.hidden = true;
+      busy(false);
       say(ticket.mode === "view" ? "Connected, watching only" : "Connected");
       tools(ticket.mode !== "view");
       const focused = document.activeElement;

@@ -16,10 +16,11 @@ import "net/http"
 
 // The parts that a screen can be asked for alone, by ?part=.
 const (
-	PartLive = "live" // dashboard, machine, task: all that changes by itself
-	PartRow  = "row"  // machine: its row in the list
-	PartList = "list" // machines, tasks, history: the rows and the pager
-	PartPlan = "plan" // machine order: what it would cost and where it would run
+	PartLive  = "live"  // dashboard, machine, task: all that changes by itself
+	PartRow   = "row"   // machine: its row in the list
+	PartList  = "list"  // machines, tasks, history: the rows and the pager
+	PartPlan  = "plan"  // machine order: what it would cost and where it would run
+	PartCount = "count" // tasks: how many are under way, for the sidebar
 )
 
 // Part says which part of a screen the request is for; "" is the whole page. A

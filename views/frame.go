@@ -1,6 +1,8 @@
 package views
 
 import (
+	"github.com/a-h/templ"
+
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views/ui"
 )
@@ -62,7 +64,7 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 			{Label: "Dashboard", Icon: "layout-dashboard", URL: p.Home(), Current: section == SectionDashboard},
 			{Label: "Machines", Icon: "server-2", URL: p.Machines(), Current: section == SectionMachines},
 			{Label: "Catalog", Icon: "stack-2", URL: p.Catalog(), Current: section == SectionCatalog},
-			{Label: "Tasks", Icon: "list-check", URL: p.Tasks(), Current: section == SectionTasks, Count: f.ActiveTasks},
+			f.tasksItem(section, live),
 			{Label: "History", Icon: "history", URL: p.History(), Current: section == SectionHistory},
 		}
 		if live {
@@ -74,6 +76,22 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 	}
 	return s
 }
+
+// tasksItem counts the Tasks that are under way, and goes on counting on a page
+// that listens. A Task that runs tells of itself several times a second; the
+// number waits for a pause.
+func (f Frame) tasksItem(section Section, live bool) ui.NavItem {
+	item := ui.NavItem{Label: "Tasks", Icon: "list-check", URL: f.Place().Tasks(), Current: section == SectionTasks, Count: f.ActiveTasks}
+	if live {
+		item.CountURL = withQuery(f.Place().Tasks(), "part", PartCount)
+		item.CountOn = "mw:task from:body delay:300ms, mw:all from:body"
+	}
+	return item
+}
+
+// TaskCount is the number beside "Tasks" alone. Only Frame's Org and
+// ActiveTasks count.
+func TaskCount(f Frame) templ.Component { return ui.SideCount(f.tasksItem(SectionNone, true)) }
 
 // ProviderURL is the operators' first page.
 const ProviderURL = "/provider/"

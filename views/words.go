@@ -86,7 +86,7 @@ var actionWords = map[models.Action]string{
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
 }
 
-// actionNames name an action in menus and tables.
+// actionNames name an action in menus; in tables too, but for eventName.
 var actionNames = map[models.Action]string{
 	models.ActionSignIn: "Sign in", models.ActionSignInRefused: "Sign-in refused", models.ActionSignOut: "Sign out",
 	models.ActionSessionRevoke: "End sessions", models.ActionFactorOn: "Second factor on", models.ActionFactorOff: "Second factor off",
@@ -231,6 +231,14 @@ func memory(mib int) string {
 		return strconv.Itoa(mib) + " MiB"
 	}
 	return strings.TrimSuffix(strconv.FormatFloat(float64(mib)/1024, 'f', 1, 64), ".0") + " GiB"
+}
+
+// storage shows GiB as TiB from 10 TiB on, where the difference is no longer read.
+func storage(gib int64) string {
+	if gib < 10*1024 {
+		return strconv.FormatInt(gib, 10) + " GiB"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(float64(gib)/1024, 'f', 1, 64), ".0") + " TiB"
 }
 
 func vcpus(n int) string { return strconv.Itoa(n) + " vCPU" }

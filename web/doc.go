@@ -1,9 +1,9 @@
 // Package web owns what stands between the network and a handler: the route
 // table, who may pass, security headers, limits, errors, and the live stream.
 //
-//	request ─▶ log, id ─▶ headers ─▶ panics ─▶ size ─▶ origin ─▶ clean text ─▶ route
-//	                                                                            │
-//	              ┌──────────── a door, named in the table ─────────────────────┘
+//	request ─▶ log, id ─▶ headers ─▶ panics ─▶ time, size ─▶ origin ─▶ clean text ─▶ route
+//	                                                                                  │
+//	              ┌──────────── a door, named in the table ───────────────────────────┘
 //	              ▼
 //	   Anyone · SignedIn · Org(permission) · Stream(permission) · Provider(permission)
 //	              │

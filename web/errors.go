@@ -100,6 +100,8 @@ func (s *Server) fail(err error, c echo.Context) {
 	r := c.Request()
 	var sent error
 	switch {
+	case f.status == statusClientGone: // nobody is left to be told
+		sent = c.NoContent(f.status)
 	case errors.Is(err, errWrongToken):
 		sent = s.failToken(c)
 	case f.status == http.StatusUnauthorized && wantsPage(r):

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +24,22 @@ const (
 	// tabs than anybody shows at once.
 	streamsPerSession = 16
 )
+
+// timely ends what a request asks of a database that doesn't answer. Streams
+// and sockets last for hours, and have limits of their own.
+func (s *Server) timely(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if path := c.Path(); path == "/console" || strings.HasSuffix(path, "/events") {
+			return next(c)
+		}
+		r := c.Request()
+		ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+		defer cancel()
+		c.SetRequest(r.WithContext(ctx))
+		defer c.SetRequest(r) // the page that tells of it has time again
+		return next(c)
+	}
+}
 
 // bounded refuses bodies beyond the limit, announced or not.
 func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
@@ -104,7 +121,7 @@ func (p *perSource) enter(key string) (leave func(), ok bool) {
 // oneByOne holds a source to a few sign-ins at a time.
 func (s *Server) oneByOne(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		leave, ok := s.signIns.enter(c.RealIP())
+		leave, ok := s.signIns.enter(identity.SourceNetwork(c.RealIP()))
 		if !ok {
 			return models.TooMany("Several sign-ins from this address are being checked. Try again in a moment.", 1)
 		}

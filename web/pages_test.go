@@ -133,7 +133,7 @@ func TestRefusedOrderKeepsWhatWasTyped(t *testing.T) {
 		says   string
 	}{
 		"name":    {url.Values{"name": {"-no_good-"}}, 422, "name"},
-		"long":    {url.Values{"name": {strings.Repeat("a", 64)}}, 422, "too long"},
+		"long":    {url.Values{"name": {strings.Repeat("a", 64)}}, 422, "at most 42 characters"},
 		"count":   {url.Values{"count": {"many"}}, 422, "whole number"},
 		"over":    {url.Values{"count": {"9999"}}, 422, "machines at once"},
 		"size":    {url.Values{"instance_type": {"nosuch"}}, 422, "no such size"},
@@ -187,7 +187,7 @@ func TestPlanFollowsTheForm(t *testing.T) {
 	p := newPortal(t, testkit.SQLite(t))
 	b := p.as("user@acme.example")
 	const path = "/orgs/acme/machines/new"
-	if answer := b.get(path+"?part=plan", "HX-Request", "true"); !strings.Contains(answer.Body.String(), "Choose a template and a size") {
+	if answer := b.get(path+"?part=plan", "HX-Request", "true"); !strings.Contains(answer.Body.String(), "once there is a template and a size") {
 		t.Errorf("nothing chosen: %s", answer.Body)
 	}
 	answer := b.get(path+"?part=plan&template=debian-13&instance_type=small&count=2&name=", "HX-Request", "true")

@@ -24,6 +24,8 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
+	// requestPatience is less than browsers and balancers have.
+	requestPatience = 25 * time.Second
 	// stopTimeout is how long requests may go on once the portal stops.
 	stopTimeout = 10 * time.Second
 )
@@ -58,6 +60,10 @@ type Server struct {
 	signIns  *perSource
 	streams  *perSource
 
+	// patience is how long a request may take before its user is told that
+	// something that it needs does not answer.
+	patience time.Duration
+
 	// recheck is how soon a stream ends after its session or membership.
 	recheck time.Duration
 
@@ -79,17 +85,21 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 		echo: e, system: system, identity: service, log: o.Logger,
 		origins: http.NewCrossOriginProtection(),
 		signIns: newPerSource(signInsPerSource), streams: newPerSource(streamsPerSession),
-		recheck: recheckEvery, stopping: make(chan struct{}),
+		patience: requestPatience, recheck: recheckEvery, stopping: make(chan struct{}),
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
-	if o.PublicURL != "" {
-		if err := s.origins.AddTrustedOrigin(o.PublicURL); err != nil {
+	public, err := o.publicOrigin()
+	if err != nil {
+		return nil, err
+	}
+	if public != "" {
+		if err := s.origins.AddTrustedOrigin(public); err != nil {
 			return nil, fmt.Errorf("public URL: %w", err)
 		}
 	}
-	s.store = identity.NewStore(service, func(r *http.Request) bool { return e.SchemeExtractor(r) == "https" })
+	s.store = identity.NewStore(service, o.byTLS())
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.logged, s.secured, s.recovered, s.bounded, s.sameOrigin, s.cleanText)
+	e.Use(s.logged, s.secured, s.recovered, s.timely, s.bounded, s.sameOrigin, s.cleanText)
 	s.handlers = handlers.New(system, service, s.store, rooms, handlers.Options{
 		Lab: o.Lab, DemoAccounts: o.DemoAccounts, DemoPassword: o.DemoPassword,
 	})

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -82,12 +83,21 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 
 // demoKey reads the folder's sealing key, or makes it.
 func demoKey(path string) ([]byte, error) {
-	if text, err := os.ReadFile(path); err == nil { // #nosec G304 -- in our own folder
+	text, err := os.ReadFile(path) // #nosec G304 -- in our own folder
+	if err == nil {
 		return config.Key(string(text), "")
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
-	return fresh, os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(fresh)+"\n"), 0o600)
+	// In one step: half a key would keep every later start from succeeding.
+	half := path + ".new"
+	if err := os.WriteFile(half, []byte(base64.StdEncoding.EncodeToString(fresh)+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return fresh, os.Rename(half, path)
 }
 
 // demoPasswords gives accounts without a password the demo's. One hash serves

@@ -74,14 +74,8 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	}
 	defer func() { _ = db.Close() }()
 	system := db.System()
-	made, err := apply(ctx, system, o.config)
-	if err != nil {
-		return fmt.Errorf("apply the configuration (is the database migrated?): %w", err)
-	}
-	if o.prepare != nil {
-		if err := o.prepare(ctx, system, made); err != nil {
-			return err
-		}
+	if err := configure(ctx, system, o); err != nil {
+		return err
 	}
 
 	clouds, closeClouds, err := connect(ctx, system, log)
@@ -149,6 +143,21 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	}
 	machines.Close()
 	return err
+}
+
+// configure brings the records in line with the configuration. Nodes that
+// start together take turns, or they would make the same records at once.
+func configure(ctx context.Context, system *models.System, o portalOptions) error {
+	return system.Exclusively(ctx, "configuration", func(ctx context.Context) error {
+		made, err := apply(ctx, system, o.config)
+		if err != nil {
+			return fmt.Errorf("apply the configuration (is the database migrated?): %w", err)
+		}
+		if o.prepare == nil {
+			return nil
+		}
+		return o.prepare(ctx, system, made)
+	})
 }
 
 // connect makes a client for every cloud. None dials yet: a cloud that is away

@@ -140,3 +140,54 @@ func TestConsolesOfAKilledNodeAreClosedAtStart(t *testing.T) {
 		t.Errorf("%d consoles count as open, want the other node's one", got)
 	}
 }
+
+// A node that never comes back must not take from the org's quota for ever,
+// and a living one's consoles stay open however long they are.
+func TestConsolesOfALostNodeAreClosedByAnother(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) {
+		s.timing.report, s.timing.silent = 30*time.Millisecond, 400*time.Millisecond
+	})
+	u := b.user()
+	living := b.connect(u, b.ticket(u, models.ConsoleOperate))
+	b.read(living, len(greeting))
+	grant, err := b.world.System.RedeemConsoleTicket(context.Background(), hashTicket(b.ticket(u, models.ConsoleOperate)), u.who.Session.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.world.System.OpenConsole(context.Background(), grant, "node-9"); err != nil {
+		t.Fatal(err)
+	}
+	b.wantEvent(models.ActionConsoleClose, "lost")
+	b.until("one console is open", func() bool { return b.consolesUsed() == 1 })
+	time.Sleep(600 * time.Millisecond) // beyond the silence that ends what nobody speaks for
+	if got := b.consolesUsed(); got != 1 {
+		t.Errorf("%d consoles count as open, want the living one", got)
+	}
+}
+
+// A database that hangs must not leave the page connecting for ever.
+func TestHangingDatabaseClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.decide = 200 * time.Millisecond })
+	u := b.user()
+	ticket := b.ticket(u, models.ConsoleOperate)
+	held, release := make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = b.world.System.Within(context.Background(), b.world.Acme.ID, models.SystemActor, func(*models.Writer) error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	begun := time.Now()
+	b.wantClose(b.connect(u, ticket), endInternal)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	close(release)
+	<-ended
+}

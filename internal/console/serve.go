@@ -40,20 +40,24 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		return
 	}
 	defer s.open.Done()
-	grant, e, ok := s.redeem(ctx, offeredTicket(r), caller.Who)
+	deciding, decided := context.WithTimeout(ctx, s.timing.decide)
+	defer decided()
+	grant, e, ok := s.redeem(deciding, offeredTicket(r), caller.Who)
 	if !ok {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	session, err := s.system.OpenConsole(ctx, grant, s.options.Node)
+	session, err := s.system.OpenConsole(deciding, grant, s.options.Node)
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "open console", err)
-		s.refused(ctx, caller.Who, &grant, e.text)
+		if e != endInternal { // nobody refused it, and the history would not take it either
+			s.refused(ctx, caller.Who, &grant, e.text)
+		}
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	lasting, c := s.newSocket(ctx, client, grant.Ticket)
+	lasting, c := s.newSocket(ctx, client, session.ID, grant.Ticket)
 	s.keep(c)
 	s.carry(lasting, c, grant.Machine)
 	s.forget(c)
@@ -70,7 +74,9 @@ func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "redeem console ticket", err)
-		s.refused(ctx, who, nil, e.text)
+		if e != endInternal {
+			s.refused(ctx, who, nil, e.text)
+		}
 		return grant, e, false
 	}
 	// The database knows the account, the request knows where it comes from.
@@ -115,7 +121,7 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn,
 }
 
 // record ends the console in the database. It tries for a while: a console
-// that stays open there takes from the org's quota until the node restarts.
+// that stays open there takes from the org's quota until it counts as lost.
 func (s *Service) record(ctx context.Context, c *socket, session models.ConsoleSession, grant models.ConsoleGrant) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -36,19 +36,23 @@ type timing struct {
 	ping    time.Duration // between two pings, to both ends
 	read    time.Duration // without any sign of life from an end
 	write   time.Duration // for an end to take a frame
+	decide  time.Duration // for the database to say whether it may open
 	acquire time.Duration // for vCenter to give a ticket
 	dial    time.Duration // for the hypervisor to answer
 	recheck time.Duration // between two looks at whether a socket may stay
 	blind   time.Duration // that a socket stays when the look fails
 	linger  time.Duration // for a closed browser to take notice
 	sweep   time.Duration // between two clearings of old tickets
+	report  time.Duration // between two notes of which sockets are open
+	silent  time.Duration // that a socket counts as open without such a note
 }
 
 var production = timing{
 	ping: 15 * time.Second, read: 45 * time.Second, write: 20 * time.Second,
-	acquire: 20 * time.Second, dial: 10 * time.Second,
+	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second,
 	recheck: 3 * time.Second, blind: 30 * time.Second,
 	linger: 2 * time.Second, sweep: 10 * time.Minute,
+	report: 30 * time.Second, silent: 3 * time.Minute,
 }
 
 // Service issues tickets and carries this node's sockets.
@@ -120,10 +124,30 @@ func (s *Service) Run(ctx context.Context) error {
 		s.ready = false
 		s.mu.Unlock()
 	}()
-	var both errgroup.Group
-	both.Go(func() error { s.guard(ctx); return nil })
-	both.Go(func() error { s.sweepTickets(ctx); return nil })
-	return both.Wait()
+	var all errgroup.Group
+	all.Go(func() error { s.guard(ctx); return nil })
+	all.Go(func() error { s.sweepTickets(ctx); return nil })
+	all.Go(func() error { s.report(ctx); return nil })
+	return all.Wait()
+}
+
+// report notes which sockets are open here, and closes those in the records
+// for which no node does so any more: they would take from an org's quota for
+// good.
+func (s *Service) report(ctx context.Context) {
+	for wait(ctx, s.timing.report) {
+		var ids []models.ConsoleSessionID
+		for _, c := range s.sockets() {
+			ids = append(ids, c.session)
+		}
+		err := s.system.SeeConsoles(ctx, ids)
+		if err == nil {
+			err = s.system.CloseLostConsoles(ctx, s.timing.silent)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "can't note which consoles are open", "error", err)
+		}
+	}
 }
 
 func (s *Service) sweepTickets(ctx context.Context) {

@@ -20,11 +20,12 @@ import (
 // browser, frees the hypervisor and wakes the relays; the goroutine of Serve
 // then waits for the browser to take notice.
 type socket struct {
-	ticket models.ConsoleTicket
-	timing timing
-	large  *largeBuffers
-	client *websocket.Conn
-	filter *viewFilter // nil: input goes through
+	session models.ConsoleSessionID
+	ticket  models.ConsoleTicket
+	timing  timing
+	large   *largeBuffers
+	client  *websocket.Conn
+	filter  *viewFilter // nil: input goes through
 
 	cancel context.CancelFunc // ends what is still being asked for the socket
 
@@ -39,12 +40,12 @@ type socket struct {
 }
 
 // newSocket also returns the context that lasts until the socket's end.
-func (s *Service) newSocket(ctx context.Context, client *websocket.Conn, ticket models.ConsoleTicket) (context.Context, *socket) {
+func (s *Service) newSocket(ctx context.Context, client *websocket.Conn, session models.ConsoleSessionID, ticket models.ConsoleTicket) (context.Context, *socket) {
 	// The request's context ends with the server's; a socket has to live on
 	// until Drain has told its page where to go.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &socket{
-		ticket: ticket, timing: s.timing, large: &s.large, client: client,
+		session: session, ticket: ticket, timing: s.timing, large: &s.large, client: client,
 		cancel: cancel, confirmed: time.Now(),
 	}
 	if ticket.Mode != models.ConsoleOperate {

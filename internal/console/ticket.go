@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -65,10 +66,30 @@ func (s *Service) issue(ctx context.Context, scope *models.Scope, id models.Mach
 		stored, err = w.InsertConsoleTicket(hashTicket(text), &m.Machine, mode, s.options.ttl())
 		return err
 	})
+	if errors.Is(err, models.ErrConflict) {
+		err = s.refusedTicket(ctx, scope, id, err)
+	}
 	if err != nil {
 		return Ticket{}, fmt.Errorf("console ticket: %w", err)
 	}
 	return Ticket{Ticket: text, URL: address, Mode: mode, Expires: stored.ExpiresAt}, nil
+}
+
+// refusedTicket tells the history of a ticket that was not given, and returns
+// why.
+func (s *Service) refusedTicket(ctx context.Context, scope *models.Scope, id models.MachineID, why error) error {
+	err := scope.Change(ctx, func(w *models.Writer) error {
+		m, err := w.Machine(id)
+		if err != nil {
+			return err
+		}
+		return w.Record(models.Event{Action: models.ActionConsoleRefuse, Object: m.Object(), Outcome: models.OutcomeRefused,
+			After: map[string]any{"reason": "machine " + string(m.State)}})
+	})
+	if err != nil {
+		return err
+	}
+	return why
 }
 
 // whyNoScreen says why a machine has no screen now, or "" when it has one.

@@ -52,6 +52,7 @@ func TestOnlyRunningMachineGivesTicket(t *testing.T) {
 		if !errors.Is(err, models.ErrConflict) || !errors.As(err, &told) || !strings.Contains(told.Message, "web-1") {
 			t.Errorf("%s: %v, want a conflict that names the machine", state, err)
 		}
+		b.wantEvent(models.ActionConsoleRefuse, string(state))
 	}
 	b.move(models.MachineDeleting)
 	b.move(models.MachineDeleted)

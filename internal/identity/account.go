@@ -73,7 +73,7 @@ func (s *Service) checkPassword(ctx context.Context, who models.SignedIn, passwo
 	if same {
 		return hash, s.forgetFailures(ctx, a)
 	}
-	if _, err := s.system.CountFailure(ctx, sourceKey(a.Source), failureWindow); err != nil {
+	if err := s.guessed(ctx, a); err != nil {
 		return "", err
 	}
 	err = s.system.RecordForUser(ctx, who.User.ID, who.Actor, models.Event{

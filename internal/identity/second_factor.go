@@ -86,6 +86,9 @@ func (s *Service) AnswerCode(ctx context.Context, a Attempt, challenge, code str
 	if err := s.guess(ctx, a); err != nil {
 		return "", who, err
 	}
+	if err := s.take(ctx, codes(user.ID)); err != nil {
+		return "", who, err
+	}
 	factor, err := s.system.Factor(ctx, user.ID)
 	if err != nil {
 		return "", who, err
@@ -102,20 +105,21 @@ func (s *Service) AnswerCode(ctx context.Context, a Attempt, challenge, code str
 	if err != nil {
 		return "", who, err
 	}
+	if err := s.system.ForgetFailures(ctx, codes(user.ID).key); err != nil {
+		return "", who, err
+	}
 	return token, models.SignedIn{User: user, Session: session, Actor: actor}, s.forgetFailures(ctx, a)
 }
 
-// refuseCode tells the history. The account's try is counted already; the
-// source's is counted here, so that a right code never counts against it.
+// refuseCode counts a wrong code and tells the history.
 func (s *Service) refuseCode(ctx context.Context, a Attempt, user models.User) error {
-	failures, err := s.system.CountFailure(ctx, sourceKey(a.Source), failureWindow)
-	if err != nil {
+	if err := s.guessed(ctx, a); err != nil {
 		return err
 	}
-	err = s.system.RecordForUser(ctx, user.ID, nobody(a), models.Event{
+	err := s.system.RecordForUser(ctx, user.ID, nobody(a), models.Event{
 		Action: models.ActionSignInRefused, Outcome: models.OutcomeRefused,
 		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name},
-		After:  map[string]any{"second_factor": "wrong", "failures_of_source": failures},
+		After:  map[string]any{"second_factor": "wrong"},
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"net/mail"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -164,10 +165,13 @@ func nobody(a Attempt) models.Actor {
 // unknownAccount is how the history names one. A password typed into the wrong
 // field must not end up there, so only what looks like an address is told.
 func unknownAccount(email string) string {
-	if strings.Count(email, "@") != 1 {
+	email = models.NormalEmail(email)
+	parsed, err := mail.ParseAddress(email)
+	_, domain, _ := strings.Cut(email, "@")
+	if err != nil || parsed.Address != email || !strings.Contains(domain, ".") {
 		return "an unknown account"
 	}
-	return models.NormalEmail(email)
+	return email
 }
 
 func (s *Service) begin(ctx context.Context, a Attempt, user models.User) (string, models.SignedIn, error) {

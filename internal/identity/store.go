@@ -164,6 +164,10 @@ func (s *Store) put(w http.ResponseWriter, r *http.Request, name, value string, 
 // flashKey is where messages for the next page wait.
 const flashKey = "flash"
 
+// flashesMost is how many wait: who posts and never looks must not fill the
+// database.
+const flashesMost = 10
+
 // Flash is a short message that the next page shows once.
 type Flash struct {
 	Tone string // good, bad, info
@@ -177,6 +181,9 @@ func (s *Store) AddFlash(w http.ResponseWriter, r *http.Request, f Flash) error 
 		return err
 	}
 	session.AddFlash([]any{f.Tone, f.Text}, flashKey)
+	if waiting, ok := session.Values[flashKey].([]any); ok && len(waiting) > flashesMost {
+		session.Values[flashKey] = waiting[len(waiting)-flashesMost:]
+	}
 	return session.Save(r, w)
 }
 

@@ -114,3 +114,26 @@ func TestForeignTokensAreNobody(t *testing.T) {
 		t.Errorf("plain cookie over TLS: %v", err)
 	}
 }
+
+// Whoever posts and never looks must not let the session grow.
+func TestFlashesDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	w := testkit.NewWorld(t, testkit.SQLite(t))
+	service, store, request := browser(t, w)
+	for i := range 50 {
+		if err := store.AddFlash(httptest.NewRecorder(), request(), identity.Flash{Tone: "good", Text: strings.Repeat("x", i+1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	who, err := service.Authenticate(context.Background(), store.Token(request()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(who.Session.Data); n > 1000 {
+		t.Errorf("the session has %d bytes", n)
+	}
+	flashes, err := store.TakeFlashes(httptest.NewRecorder(), request())
+	if err != nil || len(flashes) == 0 || flashes[len(flashes)-1].Text != strings.Repeat("x", 50) {
+		t.Errorf("the latest is not there: %d, %v", len(flashes), err)
+	}
+}

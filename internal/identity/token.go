@@ -88,7 +88,7 @@ func (s *Service) EnterByToken(ctx context.Context, token, source string) (model
 }
 
 func (s *Service) countWrongToken(ctx context.Context, source string) error {
-	key := "token:" + source
+	key := "token:" + SourceNetwork(source)
 	wait, err := s.system.Throttled(ctx, key, wrongTokensPerSource)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -17,7 +18,7 @@ import (
 // machines.
 func BenchmarkReplay(b *testing.B) {
 	for _, n := range []int{0, 200, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			dir := b.TempDir()
 			o := VCenterOptions{Dir: filepath.Join(dir, "vc"), Seed: seedFile(b, dir, n)}
 			for b.Loop() {
@@ -67,12 +68,13 @@ func seedFile(tb testing.TB, dir string, n int) string {
 }
 
 func hundredMachines(b *testing.B, there int, watched bool) {
+	b.Helper()
 	dir := b.TempDir()
 	v, err := NewVCenter(VCenterOptions{Dir: filepath.Join(dir, "vc"), Seed: seedFile(b, dir, there)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer v.Close() //nolint:errcheck // a benchmark
+	defer v.Close()
 	s := login(b, v.Info())
 	if watched {
 		w := login(b, v.Info())

@@ -242,7 +242,7 @@ func missing(ref types.ManagedObjectReference) soap.HasFault {
 // CustomizeVMTask sets what the guest takes at its next boot.
 func (b *broker) CustomizeVMTask(ctx *simulator.Context, req *types.CustomizeVM_Task) soap.HasFault {
 	v := b.vc
-	ref := v.startTask(ctx, req.This, v.nameOf(req.This), "customize", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	ref := v.startTask(ctx, req.This, v.nameOf(req.This), "customize", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { //nolint:misspell // as vSphere spells it
 		var fault types.BaseMethodFault
 		found := v.withMachine(req.This, func(lock *simulator.Context, vm *simulator.VirtualMachine) {
 			if s := vm.Runtime.PowerState; s != types.VirtualMachinePowerStatePoweredOff {

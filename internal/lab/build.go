@@ -127,9 +127,9 @@ func (v *VCenter) configSpec(m Machine) types.VirtualMachineConfigSpec {
 	add(scsi, "")
 	for i, disk := range m.Disks {
 		d := &types.VirtualDisk{CapacityInKB: disk.CapacityKiB}
-		d.Key, d.ControllerKey, d.UnitNumber = disk.Key, scsiKey, types.NewInt32(int32(i)) //nolint:gosec // a handful
+		d.Key, d.ControllerKey, d.UnitNumber = disk.Key, scsiKey, new(int32(i))
 		d.Backing = &types.VirtualDiskFlatVer2BackingInfo{
-			DiskMode: string(types.VirtualDiskModePersistent), ThinProvisioned: types.NewBool(true),
+			DiskMode: string(types.VirtualDiskModePersistent), ThinProvisioned: new(true),
 		}
 		add(d, types.VirtualDeviceConfigSpecFileOperationCreate)
 	}

@@ -93,7 +93,7 @@ func (v *VCenter) clone(task *simulator.Task, req *types.CloneVM_Task, stop <-ch
 		return nil, fault
 	}
 	if !v.clones.commit(task.Self) {
-		return v.cancelled(task)
+		return nil, v.cancelled(task)
 	}
 	v.inventory.Lock()
 	fault = v.nameFreeLocked(req.Folder, m.Name)
@@ -134,20 +134,19 @@ func (v *VCenter) copyDisks(task *simulator.Task, stop <-chan struct{}, name str
 		}
 		select {
 		case <-stop:
-			_, fault := v.cancelled(task)
-			return fault
+			return v.cancelled(task)
 		case <-v.closed:
 			return &types.RequestCanceled{}
 		case <-time.After(delay / steps):
 		}
-		v.updateTask(task, types.PropertyChange{Name: "info.progress", Val: int32((i + 1) * 100 / steps)}) //nolint:gosec // at most 100
+		v.updateTask(task, types.PropertyChange{Name: "info.progress", Val: int32((i + 1) * 100 / steps)})
 	}
 	return nil
 }
 
-func (v *VCenter) cancelled(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+func (v *VCenter) cancelled(task *simulator.Task) types.BaseMethodFault {
 	v.updateTask(task, types.PropertyChange{Name: "info.cancelled", Val: true})
-	return nil, &types.RequestCanceled{}
+	return &types.RequestCanceled{}
 }
 
 // planClone describes the machine that a clone asks for.

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ func (s *screen) answer(words []string, line string) string {
 	case "date":
 		return time.Now().UTC().Format("Mon Jan _2 15:04:05 UTC 2006")
 	case "nproc":
-		return fmt.Sprint(m.VCPUs)
+		return strconv.Itoa(int(m.VCPUs))
 	case "free":
 		total := m.MemoryMiB
 		used := total/8 + 60
@@ -66,7 +67,7 @@ func (s *screen) answer(words []string, line string) string {
 		return ""
 	}
 	if t.boot == bootWindows {
-		return "'" + words[0] + "' is not recognized as an internal or external command."
+		return "'" + words[0] + "' is not recognized as an internal or external command." //nolint:misspell // as Windows spells it
 	}
 	return "-bash: " + words[0] + ": command not found"
 }
@@ -74,6 +75,7 @@ func (s *screen) answer(words []string, line string) string {
 func uname(t Template, host string, all bool) string {
 	system := "Linux"
 	switch t.boot {
+	case bootSystemd, bootOpenRC: // both are Linux
 	case bootFreeBSD:
 		system = "FreeBSD"
 	case bootWindows:

@@ -132,6 +132,7 @@ func (f *faults) connState(c net.Conn, s http.ConnState) {
 			f.conns = map[net.Conn]struct{}{}
 		}
 		f.conns[c] = struct{}{}
+	case http.StateActive, http.StateIdle: // known since it was new
 	case http.StateClosed, http.StateHijacked:
 		delete(f.conns, c)
 	}

@@ -198,7 +198,7 @@ func (s *subscription) page(size int) *types.UpdateSet {
 		}
 	}
 	if len(s.backlog) > 0 {
-		set.Truncated = types.NewBool(true)
+		set.Truncated = new(true)
 	}
 	return set
 }

@@ -27,6 +27,7 @@ func (f *follower) hear(updates []types.ObjectUpdate) {
 			continue
 		case types.ObjectUpdateKindEnter:
 			f.machines[u.Obj] = map[string]types.AnyType{}
+		case types.ObjectUpdateKindModify:
 		}
 		for _, c := range u.ChangeSet {
 			f.machines[u.Obj][c.Name] = c.Val

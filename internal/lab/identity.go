@@ -47,7 +47,7 @@ func loadIdentity(dir string) (*identity, error) {
 	}
 	path := filepath.Join(dir, identityName)
 	id := new(identity)
-	b, err := os.ReadFile(path) //nolint:gosec // the lab's own folder
+	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if id, err = newIdentity(); err != nil {

@@ -24,7 +24,7 @@ func lockDir(dir string) (func(), error) {
 	}
 	// Whoever sweeps scratch folders holds the lock for an instant.
 	for try := 0; ; try++ {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			break
 		}

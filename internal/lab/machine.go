@@ -65,7 +65,8 @@ const kibPerGiB = 1 << 20
 func (s SeedMachine) machine() Machine {
 	m := Machine{
 		Name: s.Name, Folder: s.Folder, InstanceUUID: s.InstanceUUID, Template: s.Template,
-		GuestID: "otherLinux64Guest", VCPUs: int32(s.VCPUs), MemoryMiB: int64(s.MemoryMiB),
+		GuestID: "otherLinux64Guest", MemoryMiB: int64(s.MemoryMiB),
+		VCPUs: int32(s.VCPUs), // #nosec G115 -- a handful
 		Disks: []Disk{{Key: firstDiskKey, CapacityKiB: int64(s.DiskGiB) * kibPerGiB}},
 		NICs:  []NIC{{Key: firstNICKey, Network: networkName}},
 		Power: s.Power, HostName: s.Name,

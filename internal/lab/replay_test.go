@@ -32,7 +32,7 @@ func machinesOf(ctx context.Context, i Info) ([]Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	var list []Machine
 	return list, json.NewDecoder(res.Body).Decode(&list)
 }
@@ -157,7 +157,10 @@ func TestSeedIsUsedOnce(t *testing.T) {
 			seeds[i].Power = "poweredOff"
 		}
 	}
-	b, _ := json.Marshal(seeds)
+	b, err := json.Marshal(seeds)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	seed := filepath.Join(dir, "seed.json")
 	if err := os.WriteFile(seed, b, 0o600); err != nil {

@@ -346,7 +346,7 @@ func (v *viewer) update() error {
 		}
 		count++
 	}
-	binary.BigEndian.PutUint16(out[2:], uint16(count)) //nolint:gosec // at most a few dozen
+	binary.BigEndian.PutUint16(out[2:], uint16(count))
 	return v.write(out)
 }
 

@@ -23,7 +23,7 @@ func RunVCenter(ctx context.Context, o VCenterOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(stdout).Encode(v.Info()); err != nil {
+	if err := json.NewEncoder(stdout).Encode(v.Info()); err != nil { // #nosec G117 -- whoever starts it is to log in
 		_ = v.Close()
 		return fmt.Errorf("lab: announce vCenter: %w", err)
 	}

@@ -46,11 +46,11 @@ func sweepScratch(dir string) {
 		return
 	}
 	for _, path := range left {
-		b, err := os.ReadFile(filepath.Join(path, "owner")) //nolint:gosec // only ours can be read
+		b, err := os.ReadFile(filepath.Join(path, "owner"))
 		if err != nil {
 			// Killed in between making the folder and claiming it.
 			if i, err := os.Stat(path); err == nil && time.Since(i.ModTime()) > time.Minute {
-				_ = os.RemoveAll(path) //nolint:gosec // below memoryFiles by the pattern
+				_ = os.RemoveAll(path)
 			}
 			continue
 		}
@@ -58,12 +58,12 @@ func sweepScratch(dir string) {
 		if owner != dir && inUse(owner) {
 			continue
 		}
-		_ = os.RemoveAll(path) //nolint:gosec // below memoryFiles by the pattern
+		_ = os.RemoveAll(path)
 	}
 }
 
 func inUse(dir string) bool {
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(dir); err != nil { // #nosec G703 -- only looks whether it is there
 		return false
 	}
 	unlock, err := lockDir(dir)

@@ -94,11 +94,11 @@ func (s *screen) key(mod *modifiers, sym uint32, down bool) {
 func runeOf(sym uint32) rune {
 	switch {
 	case sym >= 0x20 && sym <= 0x7e, sym >= 0xa0 && sym <= 0xff:
-		return rune(sym) //nolint:gosec // Latin-1
+		return rune(sym)
 	case sym >= 0x01000100 && sym <= 0x0110ffff:
-		return rune(sym - 0x01000000) //nolint:gosec // Unicode
+		return rune(sym - 0x01000000)
 	case sym >= 0xffaa && sym <= 0xffb9: // number pad
-		return rune(sym - 0xff80) //nolint:gosec // ASCII
+		return rune(sym - 0xff80)
 	}
 	return 0
 }
@@ -199,6 +199,7 @@ func (s *screen) enter() {
 	sh.line = nil
 	s.write("\n")
 	switch sh.mode {
+	case shellBooting, shellDown: // nobody reads what is typed
 	case shellUser:
 		if line == "" {
 			s.login()

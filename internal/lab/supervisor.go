@@ -241,7 +241,7 @@ func (c *child) run(ctx context.Context, ready func(Info)) error {
 	if o.Seed != "" {
 		args = append(args, "--seed", o.Seed)
 	}
-	cmd := exec.CommandContext(ctx, c.options.Executable, args...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(ctx, c.options.Executable, args...)
 	cmd.Stderr = c.options.Stderr
 	cmd.SysProcAttr = apart()
 	stdin, err := cmd.StdinPipe()

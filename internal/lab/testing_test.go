@@ -90,19 +90,19 @@ type session struct {
 	pool   *object.ResourcePool
 }
 
-func login(t testing.TB, i Info) *session {
-	t.Helper()
-	ctx := t.Context()
+func login(tb testing.TB, i Info) *session {
+	tb.Helper()
+	ctx := tb.Context()
 	u, err := soap.ParseURL(i.URL)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	u.User = url.UserPassword(i.Username, i.Password)
 	c, err := govmomi.NewClient(ctx, u, true)
 	if err != nil {
-		t.Fatalf("log in: %v", err)
+		tb.Fatalf("log in: %v", err)
 	}
-	s := &session{Client: c, t: t}
+	s := &session{Client: c, t: tb}
 	index := object.NewSearchIndex(c.Client)
 	s.folder = s.find(index, PathFolder).(*object.Folder)
 	s.pool = s.find(index, PathPool).(*object.ResourcePool)
@@ -224,4 +224,4 @@ func (s *session) watch(ctx context.Context, hear func([]types.ObjectUpdate)) er
 	})
 }
 
-func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // tests check the pin themselves
+func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Size of the text screen in cells: a firmware that is smaller than the
@@ -126,7 +127,7 @@ func (s *screen) write(text string) {
 	for _, r := range text {
 		switch {
 		case s.escape != nil:
-			s.escape = append(s.escape, byte(r))
+			s.escape = utf8.AppendRune(s.escape, r)
 			if r != '[' && (r < '0' || r > '9') && r != ';' {
 				s.colour(string(s.escape))
 				s.escape = nil
@@ -159,7 +160,7 @@ func (s *screen) write(text string) {
 }
 
 func (s *screen) colour(seq string) {
-	for _, p := range strings.Split(strings.Trim(seq, "[m"), ";") {
+	for p := range strings.SplitSeq(strings.Trim(seq, "[m"), ";") {
 		n, _ := strconv.Atoi(p)
 		switch {
 		case n == 0:
@@ -167,11 +168,11 @@ func (s *screen) colour(seq string) {
 		case n == 1:
 			s.fg |= 8
 		case n >= 30 && n <= 37:
-			s.fg = s.fg&8 | uint8(n-30) //nolint:gosec // 0 to 7
+			s.fg = s.fg&8 | uint8(n-30)
 		case n >= 40 && n <= 47:
-			s.bg = uint8(n - 40) //nolint:gosec // 0 to 7
+			s.bg = uint8(n - 40)
 		case n >= 90 && n <= 97:
-			s.fg = 8 | uint8(n-90) //nolint:gosec // 0 to 7
+			s.fg = 8 | uint8(n-90)
 		}
 	}
 }

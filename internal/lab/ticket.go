@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -116,12 +117,7 @@ func (v *VCenter) serveTicket(w http.ResponseWriter, r *http.Request) {
 }
 
 func offersBinary(r *http.Request) bool {
-	for _, p := range websocket.Subprotocols(r) {
-		if p == "binary" {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(websocket.Subprotocols(r), "binary")
 }
 
 // screenOf returns the screen of a running machine, made when it is first

@@ -169,9 +169,10 @@ func (v *VCenter) listen() error {
 			addr = net.JoinHostPort(host, last)
 		}
 	}
-	ln, err := net.Listen("tcp", addr)
+	var listener net.ListenConfig
+	ln, err := listener.Listen(context.Background(), "tcp", addr)
 	if err != nil && addr != v.options.Addr {
-		ln, err = net.Listen("tcp", v.options.Addr)
+		ln, err = listener.Listen(context.Background(), "tcp", v.options.Addr)
 	}
 	if err != nil {
 		return fmt.Errorf("lab: listen: %w", err)
@@ -200,7 +201,7 @@ func (v *VCenter) listen() error {
 const infoName = "vcenter.json"
 
 func lastPort(dir string) (string, bool) {
-	b, err := os.ReadFile(filepath.Join(dir, infoName)) //nolint:gosec // the lab's own folder
+	b, err := os.ReadFile(filepath.Join(dir, infoName))
 	if err != nil {
 		return "", false
 	}

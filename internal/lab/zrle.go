@@ -39,7 +39,7 @@ func (p *pixelFormat) put(out []byte, rgb uint32) []byte {
 	n := p.value(rgb)
 	switch {
 	case p.BitsPerPixel == 8:
-		return append(out, byte(n))
+		return append(out, byte(n)) // #nosec G115 -- 8 bits by the format
 	case p.BitsPerPixel == 16 && p.BigEndian != 0:
 		return binary.BigEndian.AppendUint16(out, uint16(n)) //nolint:gosec // 16 bits by the format
 	case p.BitsPerPixel == 16:
@@ -66,9 +66,9 @@ func (p *pixelFormat) putShort(out []byte, rgb uint32) []byte {
 		return p.put(out, rgb)
 	}
 	if p.BigEndian != 0 {
-		return append(out, byte(n>>16), byte(n>>8), byte(n))
+		return append(out, byte(n>>16), byte(n>>8), byte(n)) // #nosec G115 -- byte by byte
 	}
-	return append(out, byte(n), byte(n>>8), byte(n>>16))
+	return append(out, byte(n), byte(n>>8), byte(n>>16)) // #nosec G115 -- byte by byte
 }
 
 // zrle is the compressor of one connection: its zlib stream spans all
@@ -161,7 +161,7 @@ func (z *zrle) packed(pixels []uint32, stride, x, y, w, h int, colours []uint32,
 	case n <= 4:
 		bits = 2
 	}
-	z.raw = append(z.raw, byte(len(colours)))
+	z.raw = append(z.raw, byte(len(colours))) // #nosec G115 -- at most 16
 	for _, c := range colours {
 		z.raw = p.putShort(z.raw, c)
 	}

@@ -269,6 +269,7 @@ CREATE TABLE console_sessions (
   node text NOT NULL,
   source text NOT NULL,
   opened_at timestamptz NOT NULL,
+  seen_at timestamptz NOT NULL,
   closed_at timestamptz,
   bytes_in bigint NOT NULL,
   bytes_out bigint NOT NULL,

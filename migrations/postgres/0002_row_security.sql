@@ -31,18 +31,40 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO millwrigh
 
 -- History is written once.
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM millwright_app;
+-- Which migrations have run is the owner's to say.
+REVOKE ALL ON goose_db_version FROM millwright_app;
 
 CREATE FUNCTION millwright_sees(org text) RETURNS boolean LANGUAGE sql STABLE
   AS $$ SELECT org = current_setting('millwright.org', true) OR current_setting('millwright.system', true) = 'on' $$;
 
+CREATE FUNCTION millwright_is_system() RETURNS boolean LANGUAGE sql STABLE
+  AS $$ SELECT current_setting('millwright.system', true) = 'on' $$;
+
+-- An org reads these and writes none.
 ALTER TABLE orgs ENABLE ROW LEVEL SECURITY;
-CREATE POLICY org_rows ON orgs USING (millwright_sees(id));
+CREATE POLICY org_reads ON orgs FOR SELECT USING (millwright_sees(id));
+CREATE POLICY system_rows ON orgs USING (millwright_is_system());
 ALTER TABLE members ENABLE ROW LEVEL SECURITY;
-CREATE POLICY org_rows ON members USING (millwright_sees(org_id));
+CREATE POLICY org_reads ON members FOR SELECT USING (millwright_sees(org_id));
+CREATE POLICY system_rows ON members USING (millwright_is_system());
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
-CREATE POLICY org_rows ON users USING (
-  current_setting('millwright.system', true) = 'on'
-  OR EXISTS (SELECT FROM members m WHERE m.user_id = users.id AND m.org_id = current_setting('millwright.org', true)));
+CREATE POLICY org_reads ON users FOR SELECT USING (
+  EXISTS (SELECT FROM members m WHERE m.user_id = users.id AND m.org_id = current_setting('millwright.org', true)));
+CREATE POLICY system_rows ON users USING (millwright_is_system());
+ALTER TABLE clouds ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody_reads ON clouds FOR SELECT USING (true);
+CREATE POLICY system_rows ON clouds USING (millwright_is_system());
+ALTER TABLE templates ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody_reads ON templates FOR SELECT USING (true);
+CREATE POLICY system_rows ON templates USING (millwright_is_system());
+ALTER TABLE template_images ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody_reads ON template_images FOR SELECT USING (true);
+CREATE POLICY system_rows ON template_images USING (millwright_is_system());
+ALTER TABLE instance_types ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody_reads ON instance_types FOR SELECT USING (true);
+CREATE POLICY system_rows ON instance_types USING (millwright_is_system());
+
+-- An org reads and writes these.
 ALTER TABLE quotas ENABLE ROW LEVEL SECURITY;
 CREATE POLICY org_rows ON quotas USING (millwright_sees(org_id));
 ALTER TABLE networks ENABLE ROW LEVEL SECURITY;
@@ -66,8 +88,8 @@ CREATE POLICY org_rows ON audit_events USING (millwright_sees(org_id));
 
 -- No org has any business here.
 ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
-CREATE POLICY system_rows ON sessions USING (current_setting('millwright.system', true) = 'on');
+CREATE POLICY system_rows ON sessions USING (millwright_is_system());
 ALTER TABLE throttles ENABLE ROW LEVEL SECURITY;
-CREATE POLICY system_rows ON throttles USING (current_setting('millwright.system', true) = 'on');
+CREATE POLICY system_rows ON throttles USING (millwright_is_system());
 ALTER TABLE cloud_secrets ENABLE ROW LEVEL SECURITY;
-CREATE POLICY system_rows ON cloud_secrets USING (current_setting('millwright.system', true) = 'on');
+CREATE POLICY system_rows ON cloud_secrets USING (millwright_is_system());

@@ -269,6 +269,7 @@ CREATE TABLE console_sessions (
   node text NOT NULL,
   source text NOT NULL,
   opened_at timestamp NOT NULL,
+  seen_at timestamp NOT NULL,
   closed_at timestamp,
   bytes_in integer NOT NULL,
   bytes_out integer NOT NULL,

@@ -15,3 +15,12 @@ BEGIN
   SELECT RAISE(ABORT, 'history is written once');
 END;
 -- +goose StatementEnd
+
+-- REPLACE deletes without asking the trigger above.
+-- +goose StatementBegin
+CREATE TRIGGER audit_event_never_replaced BEFORE INSERT ON audit_events
+WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id)
+BEGIN
+  SELECT RAISE(ABORT, 'history is written once');
+END;
+-- +goose StatementEnd

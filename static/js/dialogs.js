@@ -3,7 +3,8 @@
 // data-must-equal="word" on its field holds the submit button back until then.
 function open(dialog) {
   dialog.showModal();
-  dialog.querySelector("[autofocus], input:not([type=hidden]), button")?.focus();
+  // What can't be taken back is not what Enter does at once.
+  dialog.querySelector("[autofocus], input:not([type=hidden]), [data-dialog-close], button")?.focus();
   guard(dialog);
 }
 
@@ -33,6 +34,12 @@ export function dialogs(root) {
       return;
     }
     if (event.target instanceof HTMLDialogElement) event.target.close(); // the backdrop
+  });
+  // A link that acts as a button is pressed by Space as well.
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches("a[role=button]")) return;
+    event.preventDefault();
+    event.target.click();
   });
   root.addEventListener("input", (event) => {
     const dialog = event.target.closest("dialog");

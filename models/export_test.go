@@ -1,0 +1,6 @@
+package models
+
+import "gorm.io/gorm"
+
+// Gorm is the transaction's own handle, for tests of what it lets through.
+func (r *Reader) Gorm() *gorm.DB { return r.tx }
