@@ -49,6 +49,6 @@ func (h *Console) Ticket(c echo.Context, scope *models.Scope) error {
 
 // Socket carries the screen. The ticket that the request brings says whose.
 func (h *Console) Socket(c echo.Context, who models.SignedIn) error {
-	h.console.Serve(c.Response(), c.Request(), console.Caller{Who: who})
+	h.console.Serve(c.Response(), c.Request(), console.Caller{Who: who, Bearer: byToken(c)})
 	return nil
 }

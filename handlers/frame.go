@@ -19,9 +19,27 @@ type frames struct {
 	lab    bool
 }
 
+// SignedInKey is where the door leaves, in the request, who it let in.
+const SignedInKey = "signed in"
+
+// who is behind the request, as the door found.
+func (f frames) who(c echo.Context) (models.SignedIn, error) {
+	if who, ok := c.Get(SignedInKey).(models.SignedIn); ok {
+		return who, nil
+	}
+	return f.store.SignedIn(c.Request())
+}
+
+// byToken says whether an API token carries the request: there is no session
+// then that a message could wait in, whatever cookie comes beside it.
+func byToken(c echo.Context) bool {
+	who, ok := c.Get(SignedInKey).(models.SignedIn)
+	return ok && who.Token.ID != ""
+}
+
 // user is the frame of somebody signed in, outside any org.
 func (f frames) user(c echo.Context) (views.Frame, error) {
-	who, err := f.store.SignedIn(c.Request())
+	who, err := f.who(c)
 	if err != nil {
 		return views.Frame{}, err
 	}
@@ -33,11 +51,14 @@ func (f frames) user(c echo.Context) (views.Frame, error) {
 }
 
 func (f frames) frame(c echo.Context, user models.User, orgs []models.Membership) (views.Frame, error) {
+	frame := views.Frame{User: user, Memberships: orgs, Lab: f.lab}
+	if byToken(c) {
+		return frame, nil
+	}
 	flashes, err := f.store.TakeFlashes(c.Response(), c.Request())
 	if err != nil {
 		return views.Frame{}, err
 	}
-	frame := views.Frame{User: user, Memberships: orgs, Lab: f.lab}
 	for _, m := range flashes {
 		frame.Flash = append(frame.Flash, ui.Message{Tone: ui.Tone(m.Tone), Text: m.Text})
 	}
@@ -50,7 +71,7 @@ func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Re
 	frame := views.Frame{Lab: f.lab}
 	whole := views.Part(c.Request()) == ""
 	if whole {
-		who, err := f.store.SignedIn(c.Request())
+		who, err := f.who(c)
 		if err != nil {
 			return frame, err
 		}
@@ -82,7 +103,7 @@ func (h Handlers) Frame(c echo.Context, scope *models.Scope) *views.Frame {
 
 // leave sends the browser on, with a message for the page that it comes to.
 func (f frames) leave(c echo.Context, url string, tone ui.Tone, text string) error {
-	if text != "" {
+	if text != "" && !byToken(c) {
 		if err := f.store.AddFlash(c.Response(), c.Request(), identity.Flash{Tone: string(tone), Text: text}); err != nil {
 			return err
 		}

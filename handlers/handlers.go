@@ -29,6 +29,7 @@ type Rooms struct {
 type Handlers struct {
 	frames    frames
 	Sessions  *Sessions
+	Account   *Account
 	Orgs      *Orgs
 	Dashboard *Dashboard
 	Catalog   *Catalog
@@ -52,6 +53,7 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 	return Handlers{
 		frames:    f,
 		Sessions:  &Sessions{frames: f, identity: service, options: o},
+		Account:   &Account{frames: f, identity: service},
 		Orgs:      &Orgs{frames: f},
 		Dashboard: &Dashboard{frames: f},
 		Catalog:   &Catalog{frames: f},

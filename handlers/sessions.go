@@ -38,10 +38,14 @@ func (h *Sessions) Create(c echo.Context) error {
 		return err
 	}
 	next := localPath(in.values.Get("next"))
-	token, _, err := h.identity.SignIn(c.Request().Context(), identity.Attempt{
-		Email: in.values.Get("email"), Password: in.values.Get("password"), Source: c.RealIP(),
-		UserAgent: c.Request().UserAgent(), RequestID: c.Response().Header().Get(echo.HeaderXRequestID),
-	})
+	attempt := attempt(c)
+	attempt.Email, attempt.Password = in.values.Get("email"), in.values.Get("password")
+	token, _, err := h.identity.SignIn(c.Request().Context(), attempt)
+	var code *identity.CodeNeededError
+	if errors.As(err, &code) {
+		h.store.BeginChallenge(c.Response(), c.Request(), code.Challenge)
+		return c.Redirect(http.StatusSeeOther, views.SignInCodeURL(next))
+	}
 	if errors.Is(err, models.ErrInvalid) {
 		p := h.form(next)
 		p.Email, p.Error = in.text("email", 254), problem(err)
@@ -50,11 +54,22 @@ func (h *Sessions) Create(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return h.begin(c, token, next)
+}
+
+func (h *Sessions) begin(c echo.Context, token, next string) error {
 	if err := h.endPresent(c); err != nil {
 		return err
 	}
 	h.store.Begin(c.Response(), c.Request(), token)
 	return c.Redirect(http.StatusSeeOther, next)
+}
+
+// attempt says where a try at signing in comes from.
+func attempt(c echo.Context) identity.Attempt {
+	return identity.Attempt{
+		Source: c.RealIP(), UserAgent: c.Request().UserAgent(), RequestID: c.Response().Header().Get(echo.HeaderXRequestID),
+	}
 }
 
 // Delete signs out. Without a session it is done already.

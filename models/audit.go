@@ -14,6 +14,7 @@ const (
 	ActionSignIn        Action = "session.sign_in"
 	ActionSignInRefused Action = "session.sign_in_refused"
 	ActionSignOut       Action = "session.sign_out"
+	ActionSessionRevoke Action = "session.revoke"
 	ActionMachineCreate Action = "machine.create"
 	ActionMachinePower  Action = "machine.power"
 	ActionMachineDelete Action = "machine.delete"
@@ -26,6 +27,11 @@ const (
 	ActionConsoleRefuse Action = "console.refused"
 	ActionAccessRefused Action = "access.refused"
 	ActionPasswordSet   Action = "user.password"
+	ActionFactorOn      Action = "user.second_factor_on"
+	ActionFactorOff     Action = "user.second_factor_off"
+	ActionRecoveryUse   Action = "user.recovery_code"
+	ActionTokenCreate   Action = "token.create"
+	ActionTokenRevoke   Action = "token.revoke"
 	ActionConfigChange  Action = "provider.configure"
 )
 
@@ -34,7 +40,9 @@ var Actions = []Action{
 	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineState,
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleRefuse,
-	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionPasswordSet, ActionAccessRefused, ActionConfigChange,
+	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
+	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionTokenCreate, ActionTokenRevoke,
+	ActionAccessRefused, ActionConfigChange,
 }
 
 // Outcome is how it ended.
@@ -52,7 +60,7 @@ var Outcomes = []Outcome{OutcomeAccepted, OutcomeSucceeded, OutcomeFailed, Outco
 
 // Object is what an event is about, by name as well, for the name may go.
 type Object struct {
-	Kind string // machine, task, session, user, org, cloud
+	Kind string // machine, task, session, token, user, org, cloud
 	ID   string
 	Name string
 }

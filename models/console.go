@@ -94,8 +94,8 @@ func (s *System) RedeemConsoleTicket(ctx context.Context, hash string, session S
 	return g, err
 }
 
-// liveMember says as whom a session acts in an org now; role is "" where the
-// session, the account, the membership or the org has ended.
+// liveMember says as whom a session, or a token in its place, acts in an org
+// now; role is "" where it, the account, the membership or the org has ended.
 func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, Role, error) {
 	var row struct {
 		Role Role
@@ -106,7 +106,10 @@ func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, R
 		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.id = ? AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", session, Now()).
 		Where("members.org_id = ? AND members.user_id = ?", org, user).Limit(1).Find(&row).Error
-	return Actor{Kind: ActorUser, ID: string(user), Name: row.Name, SessionID: session}, row.Role, err
+	if err != nil || row.Role != "" {
+		return Actor{Kind: ActorUser, ID: string(user), Name: row.Name, SessionID: session}, row.Role, err
+	}
+	return r.liveToken(org, user, TokenID(session))
 }
 
 // ConsoleAllowed says whether an open console may stay open: session, account,

@@ -20,6 +20,7 @@ type (
 	TaskID           string
 	EventID          string
 	ConsoleSessionID string
+	TokenID          string
 )
 
 // NewID returns a fresh id of the wanted noun.

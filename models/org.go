@@ -81,15 +81,22 @@ func (s *System) Memberships(ctx context.Context, who SignedIn) (list []Membersh
 // Scope is the way into an org: the signed-in user's membership of the org
 // that the URL names. All of the user's memberships are read, whatever the URL
 // says: an org that doesn't exist, one that isn't the user's and one that is
-// suspended are the same ErrNotFound at the same cost.
+// suspended are the same ErrNotFound at the same cost. A token leads to its own
+// org alone, with no more than its maker may do there now.
 func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
 	list, err := s.Memberships(ctx, who)
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range list {
-		if m.Org.Slug == slug {
+		switch {
+		case m.Org.Slug != slug:
+		case who.Token.ID == "":
 			return &Scope{db: s.db, org: m.Org, role: m.Role, actor: who.Actor, memberships: list}, nil
+		case m.Org.ID == who.Token.OrgID:
+			role := WeakerRole(who.Token.Role, m.Role)
+			only := []Membership{{Org: m.Org, Role: role}}
+			return &Scope{db: s.db, org: m.Org, role: role, maker: m.Role, actor: who.Actor, memberships: only}, nil
 		}
 	}
 	return nil, NotFound("page")

@@ -45,6 +45,33 @@ var permissions = map[Permission][]Role{
 	ProviderWrite:  {RoleOperator},
 }
 
+// strength puts an org's roles in order. A role without one is no member's.
+var strength = map[Role]int{RoleAuditor: 1, RoleUser: 2, RoleAdmin: 3}
+
+// WeakerRole is the one of two org roles that may do less; "" where either is
+// none.
+func WeakerRole(a, b Role) Role {
+	switch {
+	case strength[a] == 0 || strength[b] == 0:
+		return ""
+	case strength[a] < strength[b]:
+		return a
+	default:
+		return b
+	}
+}
+
+// RolesUpTo lists the org roles that are no stronger, strongest first.
+func RolesUpTo(r Role) []Role {
+	var list []Role
+	for _, role := range []Role{RoleAdmin, RoleUser, RoleAuditor} {
+		if strength[role] <= strength[r] {
+			list = append(list, role)
+		}
+	}
+	return list
+}
+
 // May says whether the role has the permission.
 func (r Role) May(p Permission) bool {
 	return slices.Contains(permissions[p], r)

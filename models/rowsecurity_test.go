@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
 )
 
 // A query that forgets the org still sees the org's rows only: the database
@@ -15,6 +16,14 @@ func TestRawQueryInOneOrgSeesNoOther(t *testing.T) {
 	w := testkit.NewWorld(t, db)
 	w.Machine(t, "web-1")
 	ctx := context.Background()
+	token := models.APIToken{Name: "deploy", Role: models.RoleUser, TokenHash: "x", ExpiresAt: models.Now().AddDate(0, 0, 1)}
+	err := w.Scope(t, "user@acme.example", "acme").Change(ctx, func(tx *models.Writer) error { return tx.InsertAPIToken(&token) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.System.BeginFactor(ctx, w.User("user@acme.example").ID, "secret"); err != nil {
+		t.Fatal(err)
+	}
 	count := func(org, query string) int {
 		tx, err := db.SQL().BeginTx(ctx, nil)
 		if err != nil {
@@ -31,14 +40,16 @@ func TestRawQueryInOneOrgSeesNoOther(t *testing.T) {
 		return n
 	}
 	for query, want := range map[string][3]int{ // acme, globex, no org
-		"SELECT COUNT(*) FROM machines":      {1, 0, 0},
-		"SELECT COUNT(*) FROM addresses":     {1, 0, 0},
-		"SELECT COUNT(*) FROM networks":      {2, 1, 0},
-		"SELECT COUNT(*) FROM orgs":          {1, 1, 0},
-		"SELECT COUNT(*) FROM users":         {3, 2, 0},
-		"SELECT COUNT(*) FROM members":       {3, 2, 0},
-		"SELECT COUNT(*) FROM sessions":      {0, 0, 0},
-		"SELECT COUNT(*) FROM cloud_secrets": {0, 0, 0},
+		"SELECT COUNT(*) FROM machines":       {1, 0, 0},
+		"SELECT COUNT(*) FROM addresses":      {1, 0, 0},
+		"SELECT COUNT(*) FROM networks":       {2, 1, 0},
+		"SELECT COUNT(*) FROM orgs":           {1, 1, 0},
+		"SELECT COUNT(*) FROM users":          {3, 2, 0},
+		"SELECT COUNT(*) FROM members":        {3, 2, 0},
+		"SELECT COUNT(*) FROM sessions":       {0, 0, 0},
+		"SELECT COUNT(*) FROM cloud_secrets":  {0, 0, 0},
+		"SELECT COUNT(*) FROM api_tokens":     {1, 0, 0},
+		"SELECT COUNT(*) FROM second_factors": {0, 0, 0},
 	} {
 		got := [3]int{count(string(w.Acme.ID), query), count(string(w.Globex.ID), query), count("", query)}
 		if got != want {

@@ -12,8 +12,8 @@ type Actor struct {
 	Kind      ActorKind
 	ID        string
 	Name      string
-	SessionID SessionID
-	Source    string // client address
+	SessionID SessionID // or the API token's id
+	Source    string    // client address
 	RequestID string
 }
 
@@ -22,6 +22,7 @@ type ActorKind string
 
 const (
 	ActorUser    ActorKind = "user"
+	ActorToken   ActorKind = "token"   // an API token; id and name are its maker's
 	ActorSystem  ActorKind = "system"  // the portal's own background work
 	ActorVSphere ActorKind = "vsphere" // a change seen in vCenter, by other hands
 	ActorNobody  ActorKind = "anonymous"
@@ -36,9 +37,12 @@ var (
 // Scope is one user in one org. Only System.Scope makes one; its zero value
 // refuses everything.
 type Scope struct {
-	db    *DB
-	org   Org
-	role  Role
+	db   *DB
+	org  Org
+	role Role
+	// maker is the present role of an API token's maker, "" for a session:
+	// a token may do what both its own role and its maker's may.
+	maker Role
 	actor Actor
 
 	memberships []Membership
@@ -49,9 +53,13 @@ func (s *Scope) Role() Role             { return s.role }
 func (s *Scope) UserID() UserID         { return UserID(s.actor.ID) }
 func (s *Scope) SessionID() SessionID   { return s.actor.SessionID }
 func (s *Scope) Actor() Actor           { return s.actor }
-func (s *Scope) Can(p Permission) bool  { return s.role.May(p) }
 func (s *Scope) valid() bool            { return s != nil && s.db != nil && s.org.ID != "" }
 func (s *Scope) scopeValue() scopeValue { return scopeValue{org: s.org.ID} }
+
+// Can says whether the permission is given.
+func (s *Scope) Can(p Permission) bool {
+	return s.role.May(p) && (s.maker == "" || s.maker.May(p))
+}
 
 // Memberships lists the orgs that the user may switch to, this one among them.
 func (s *Scope) Memberships() []Membership { return s.memberships }

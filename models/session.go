@@ -20,10 +20,11 @@ type Session struct {
 	RevokedAt  *time.Time
 }
 
-// SignedIn is who sits behind a request.
+// SignedIn is who sits behind a request: a session, or a token and no session.
 type SignedIn struct {
 	User    User
 	Session Session
+	Token   APIToken
 	Actor   Actor // as the history will tell it, with source and request id
 
 	// orgs are the user's memberships as of the same transaction, so that the
@@ -35,13 +36,17 @@ type SignedIn struct {
 // sign-in in each of the user's orgs (or the provider's history).
 func (s *System) AddSession(ctx context.Context, session Session, actor Actor) error {
 	return s.db.changing(ctx, scopeValue{all: true}, actor, false, func(w *Writer) error {
-		if err := w.tx.Create(&session).Error; err != nil {
-			return err
-		}
-		return w.recordForUser(session.UserID, Event{
-			Action: ActionSignIn, Outcome: OutcomeSucceeded,
-			Object: Object{Kind: "session", ID: string(session.ID), Name: actor.Name},
-		})
+		return w.addSession(session, nil)
+	})
+}
+
+func (w *Writer) addSession(session Session, after map[string]any) error {
+	if err := w.tx.Create(&session).Error; err != nil {
+		return err
+	}
+	return w.recordForUser(session.UserID, Event{
+		Action: ActionSignIn, Outcome: OutcomeSucceeded,
+		Object: Object{Kind: "session", ID: string(session.ID), Name: w.actor.Name}, After: after,
 	})
 }
 
@@ -140,6 +145,9 @@ func (s *System) SweepSessions(ctx context.Context, olderThan time.Duration) err
 	before := Now().Add(-olderThan)
 	return s.changing(ctx, func(w *Writer) error {
 		if err := w.tx.Where("expires_at < ? OR revoked_at < ?", before, before).Delete(&Session{}).Error; err != nil {
+			return err
+		}
+		if err := w.tx.Where("expires_at < ?", before).Delete(&SignInChallenge{}).Error; err != nil {
 			return err
 		}
 		return w.tx.Where("window_end < ?", before).Delete(&Throttle{}).Error

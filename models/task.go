@@ -48,6 +48,7 @@ type Task struct {
 	Undone      bool   // a failed create whose traces were removed
 	ActorID     UserID
 	ActorName   string
+	ActorKind   ActorKind
 	SessionID   SessionID
 	Source      string
 	RequestID   string
@@ -59,7 +60,7 @@ type Task struct {
 
 // Actor is the user for whom the Task works, as its last event names them.
 func (t *Task) Actor() Actor {
-	return Actor{Kind: ActorUser, ID: string(t.ActorID), Name: t.ActorName,
+	return Actor{Kind: t.ActorKind, ID: string(t.ActorID), Name: t.ActorName,
 		SessionID: t.SessionID, Source: t.Source, RequestID: t.RequestID}
 }
 
@@ -116,6 +117,7 @@ type TaskFilter struct {
 func (w *Writer) InsertTask(t *Task, steps []StepSpec) error {
 	t.ID, t.CreatedAt, t.State = NewID[TaskID](), Now(), TaskQueued
 	t.ActorID, t.ActorName = UserID(w.actor.ID), w.actor.Name
+	t.ActorKind = w.actor.Kind
 	t.SessionID, t.Source, t.RequestID = w.actor.SessionID, w.actor.Source, w.actor.RequestID
 	if err := w.tx.Create(t).Error; err != nil {
 		if errors.Is(err, gorm.ErrDuplicatedKey) {

@@ -77,6 +77,8 @@ func cloudLook(s models.CloudStatus) ui.Look {
 // actionWords says an action in the past tense, after the actor's name.
 var actionWords = map[models.Action]string{
 	models.ActionSignIn: "signed in", models.ActionSignInRefused: "was refused at sign-in", models.ActionSignOut: "signed out",
+	models.ActionSessionRevoke: "ended sessions of", models.ActionFactorOn: "turned on the second factor of", models.ActionFactorOff: "turned off the second factor of",
+	models.ActionRecoveryUse: "used a recovery code of", models.ActionTokenCreate: "made the API token", models.ActionTokenRevoke: "revoked the API token",
 	models.ActionMachineCreate: "ordered", models.ActionMachinePower: "changed the power of", models.ActionMachineDelete: "deleted",
 	models.ActionMachineState: "saw a change of", models.ActionTaskCancel: "cancelled the task of", models.ActionTaskRetry: "retried the task of",
 	models.ActionConsoleTicket: "asked for the console of", models.ActionConsoleOpen: "opened the console of",
@@ -87,6 +89,8 @@ var actionWords = map[models.Action]string{
 // actionNames name an action in menus; in tables too, but for eventName.
 var actionNames = map[models.Action]string{
 	models.ActionSignIn: "Sign in", models.ActionSignInRefused: "Sign-in refused", models.ActionSignOut: "Sign out",
+	models.ActionSessionRevoke: "End sessions", models.ActionFactorOn: "Second factor on", models.ActionFactorOff: "Second factor off",
+	models.ActionRecoveryUse: "Recovery code used", models.ActionTokenCreate: "Make API token", models.ActionTokenRevoke: "Revoke API token",
 	models.ActionMachineCreate: "Order machine", models.ActionMachinePower: "Change power", models.ActionMachineDelete: "Delete machine",
 	models.ActionMachineState: "State seen", models.ActionTaskCancel: "Cancel task", models.ActionTaskRetry: "Retry task",
 	models.ActionConsoleTicket: "Console ticket", models.ActionConsoleOpen: "Open console",
@@ -96,7 +100,7 @@ var actionNames = map[models.Action]string{
 
 var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
-	"user": "user",
+	"user": "user", "token": "key",
 }
 
 func actionName(a models.Action) string {

@@ -13,8 +13,9 @@ type door string
 
 const (
 	doorAnyone   door = "anyone"
-	doorSignedIn door = "signed in"
-	doorOrg      door = "org"
+	doorSignedIn door = "signed in" // by session: a token is nobody here
+	doorCaller   door = "caller"    // by session or token
+	doorOrg      door = "org"       // by session or token
 	doorProvider door = "provider"
 )
 
@@ -65,10 +66,22 @@ func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) Guarded {
 	}}
 }
 
-// Org lets members of the org in the URL in, with the permission.
+// Caller lets whoever has a live session or a live API token in.
+func (s *Server) Caller(h func(echo.Context, models.SignedIn) error) Guarded {
+	return Guarded{door: doorCaller, serve: func(c echo.Context) error {
+		who, err := s.enterCaller(c)
+		if err != nil {
+			return err
+		}
+		return h(c, who)
+	}}
+}
+
+// Org lets members of the org in the URL in, with the permission, and tokens
+// of theirs for that org.
 func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) error) Guarded {
 	return Guarded{door: doorOrg, permission: p, serve: func(c echo.Context) error {
-		who, err := s.enter(c)
+		who, err := s.enterCaller(c)
 		if err != nil {
 			return err
 		}

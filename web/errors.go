@@ -102,6 +102,8 @@ func (s *Server) fail(err error, c echo.Context) {
 	switch {
 	case f.status == statusClientGone: // nobody is left to be told
 		sent = c.NoContent(f.status)
+	case errors.Is(err, errWrongToken):
+		sent = s.failToken(c)
 	case f.status == http.StatusUnauthorized && wantsPage(r):
 		sent = c.Redirect(http.StatusSeeOther, signInURL(r))
 	case f.status == http.StatusNotFound:
@@ -117,6 +119,15 @@ func (s *Server) fail(err error, c echo.Context) {
 	if sent != nil && !c.Response().Committed {
 		_ = c.NoContent(http.StatusInternalServerError)
 	}
+}
+
+// failToken answers a program whose token is wrong.
+func (s *Server) failToken(c echo.Context) error {
+	const sentence = "This token is not known here. It may have expired or been revoked."
+	if wantsJSON(c.Request()) {
+		return c.JSON(http.StatusUnauthorized, map[string]any{"code": "wrong_token", "message": sentence})
+	}
+	return c.String(http.StatusUnauthorized, sentence+"\n")
 }
 
 func (s *Server) errorProps(c echo.Context, f failure) views.ErrorProps {

@@ -81,12 +81,12 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 	}
 }
 
-// stillMember looks whether the session and the membership live. A database
+// stillMember looks whether the session, or token, and the membership live. A database
 // that doesn't answer ends nobody's stream.
 func (s *Server) stillMember(c echo.Context, scope *models.Scope) bool {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), recheckEvery)
 	defer cancel()
-	who, err := s.identity.Authenticate(ctx, s.store.Token(c.Request()))
+	who, err := s.again(ctx, c.Request())
 	if err == nil {
 		_, err = s.system.Scope(ctx, who, scope.Org().Slug)
 	}

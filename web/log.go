@@ -44,6 +44,9 @@ func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if who, ok := signedIn(c); ok {
 			attrs = append(attrs, slog.String("user", string(who.User.ID)))
+			if who.Token.ID != "" {
+				attrs = append(attrs, slog.String("token", string(who.Token.ID)))
+			}
 		}
 		if err != nil {
 			attrs = append(attrs, slog.String("error", err.Error()))

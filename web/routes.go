@@ -8,6 +8,9 @@ import (
 	"github.com/millwright/millwright/static"
 )
 
+// orgPrefix is what every tenant's address begins with.
+const orgPrefix = "/orgs/:org"
+
 // mount is the whole table of routes. Each row names who may pass; a tenant
 // handler takes a *models.Scope, so that it can't be mounted any other way.
 // testdata/routes.txt shows it with the roles that pass.
@@ -22,12 +25,26 @@ func (s *Server) mount(h handlers.Handlers) {
 
 	root.GET("/sign-in", s.Anyone(h.Sessions.New))
 	root.POST("/sign-in", s.Anyone(s.oneByOne(h.Sessions.Create)))
+	root.GET("/sign-in/code", s.Anyone(h.Sessions.Code))
+	root.POST("/sign-in/code", s.Anyone(s.oneByOne(h.Sessions.Answer)))
 	root.POST("/sign-out", s.Anyone(h.Sessions.Delete))
 
 	root.GET("/", s.SignedIn(h.Orgs.Start))
-	root.GET("/console", s.SignedIn(h.Console.Socket))
+	root.GET("/console", s.Caller(h.Console.Socket))
 
-	org := root.under("/orgs/:org")
+	account := root.under("/account")
+	account.GET("", s.SignedIn(h.Account.Show))
+	account.POST("/password", s.SignedIn(h.Account.Password))
+	account.POST("/sessions/revoke", s.SignedIn(h.Account.RevokeOthers))
+	account.POST("/sessions/:id/revoke", s.SignedIn(h.Account.Revoke))
+	account.POST("/second-factor", s.SignedIn(h.Account.BeginFactor))
+	account.GET("/second-factor", s.SignedIn(h.Account.Factor))
+	account.POST("/second-factor/confirm", s.SignedIn(h.Account.ConfirmFactor))
+	account.POST("/second-factor/off", s.SignedIn(h.Account.EndFactor))
+	account.POST("/tokens", s.SignedIn(h.Account.MakeToken))
+	account.POST("/tokens/:id/revoke", s.SignedIn(h.Account.RevokeToken))
+
+	org := root.under(orgPrefix)
 	org.GET("", s.Org(models.OrgRead, h.Orgs.Home))
 	org.GET("/", s.Org(models.OrgRead, h.Dashboard.Show))
 	org.GET("/events", s.Org(models.OrgRead, s.events))

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -8,18 +9,17 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/millwright/millwright/handlers"
+	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/models"
 )
 
-// What a door leaves in the request for the log and the error page.
-const (
-	signedInKey = "signed in"
-	scopeKey    = "scope"
-)
+// scopeKey is where a door leaves the scope for the error page.
+const scopeKey = "scope"
 
 // signedIn returns who is behind the request, once a door has asked.
 func signedIn(c echo.Context) (models.SignedIn, bool) {
-	who, ok := c.Get(signedInKey).(models.SignedIn)
+	who, ok := c.Get(handlers.SignedInKey).(models.SignedIn)
 	return who, ok
 }
 
@@ -39,9 +39,41 @@ func (s *Server) enter(c echo.Context) (models.SignedIn, error) {
 	}
 	who.Actor.Source = c.RealIP()
 	who.Actor.RequestID = c.Response().Header().Get(echo.HeaderXRequestID)
-	c.Set(signedInKey, who)
+	c.Set(handlers.SignedInKey, who)
 	return who, nil
 }
+
+// enterCaller is enter where a program may come with an API token too. One
+// that does is looked at in place of the cookie, right or wrong.
+func (s *Server) enterCaller(c echo.Context) (models.SignedIn, error) {
+	token, carried := identity.Bearer(c.Request())
+	if !carried {
+		return s.enter(c)
+	}
+	who, err := s.identity.EnterByToken(c.Request().Context(), token, c.RealIP())
+	if errors.Is(err, models.ErrNotFound) {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
+		return who, errWrongToken
+	}
+	if err != nil {
+		return who, err
+	}
+	who.Actor.Source = c.RealIP()
+	who.Actor.RequestID = c.Response().Header().Get(echo.HeaderXRequestID)
+	c.Set(handlers.SignedInKey, who)
+	return who, nil
+}
+
+// again finds out anew who is behind a request that lasts.
+func (s *Server) again(ctx context.Context, r *http.Request) (models.SignedIn, error) {
+	if token, carried := identity.Bearer(r); carried {
+		return s.identity.AuthenticateToken(ctx, token)
+	}
+	return s.identity.Authenticate(ctx, s.store.Token(r))
+}
+
+// errWrongToken never leads to the sign-in page: no program can sign in there.
+var errWrongToken = echo.NewHTTPError(http.StatusUnauthorized, "This token isn't known here.")
 
 // errAnonymous sends a page to the sign-in page; anything else is a 401.
 var errAnonymous = echo.NewHTTPError(http.StatusUnauthorized, "Sign in first.")

@@ -38,7 +38,7 @@ func (s *Service) concerned(c models.Change) []*socket {
 	switch c.Kind {
 	case "machine":
 		hit = func(k *socket) bool { return string(k.ticket.MachineID) == c.ID }
-	case "session":
+	case "session", "token":
 		hit = func(k *socket) bool { return string(k.ticket.SessionID) == c.ID }
 	case "member", "user", "all": // rare: look at everybody
 		hit = func(*socket) bool { return true }

@@ -70,7 +70,7 @@ func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn
 		s.refused(ctx, who, nil, endTicket.text)
 		return models.ConsoleGrant{}, endTicket, false
 	}
-	grant, err := s.system.RedeemConsoleTicket(ctx, hashTicket(ticket), who.Session.ID)
+	grant, err := s.system.RedeemConsoleTicket(ctx, hashTicket(ticket), who.Actor.SessionID)
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "redeem console ticket", err)
@@ -145,7 +145,7 @@ func (s *Service) record(ctx context.Context, c *socket, session models.ConsoleS
 func (s *Service) refused(ctx context.Context, who models.SignedIn, grant *models.ConsoleGrant, why string) {
 	event := models.Event{
 		Action: models.ActionConsoleRefuse, Outcome: models.OutcomeRefused,
-		Object: models.Object{Kind: "session", ID: string(who.Session.ID), Name: who.User.Name},
+		Object: models.Object{Kind: "session", ID: string(who.Actor.SessionID), Name: who.User.Name},
 		After:  map[string]any{"reason": why},
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -6,7 +6,9 @@
 //	                              ▼              ▼
 //	                         wait, then try   same answer, same work, whether
 //	                                          the account exists or not
+//	where a second factor is on: ─▶ challenge ─▶ /sign-in/code ─▶ session row
 //	any request ─▶ Store ─▶ cookie's token, hashed ─▶ session row ─▶ SignedIn
+//	Authorization: Bearer ─▶ Bearer ─▶ API token, hashed ─▶ token row ─▶ SignedIn
 //
 // The cookie holds a random token and nothing else; the database holds its
 // hash, so that a copy of the database opens no session. Saving a session only

@@ -46,7 +46,7 @@ func New(system *models.System, simultaneousHashes int) *Service {
 // Attempt is one try at signing in.
 type Attempt struct {
 	Email     string
-	Password  string
+	Password  string // "" with a code
 	Source    string // client address
 	UserAgent string
 	RequestID string
@@ -60,7 +60,8 @@ var ErrWrongCredentials = &models.Error{
 }
 
 // SignIn checks the password and stores a fresh session. Its token goes into
-// the cookie and is kept nowhere else.
+// the cookie and is kept nowhere else. Where the account has a second factor
+// there is no session yet, and the error is a *CodeNeededError.
 func (s *Service) SignIn(ctx context.Context, a Attempt) (token string, who models.SignedIn, err error) {
 	if err := a.validate(); err != nil {
 		return "", who, err
@@ -88,6 +89,14 @@ func (s *Service) SignIn(ctx context.Context, a Attempt) (token string, who mode
 	}
 	if !same {
 		return "", who, s.refuse(ctx, a, user)
+	}
+	factor, err := s.system.Factor(ctx, user.ID)
+	switch {
+	case errors.Is(err, models.ErrNotFound), err == nil && !factor.Confirmed:
+	case err != nil:
+		return "", who, err
+	default:
+		return "", who, s.challenge(ctx, user)
 	}
 	return s.begin(ctx, a, user)
 }
@@ -130,7 +139,7 @@ func (s *Service) refuse(ctx context.Context, a Attempt, user models.User) error
 	if err != nil {
 		return err
 	}
-	actor := models.Actor{Kind: models.ActorNobody, Name: "Somebody", Source: a.Source, RequestID: a.RequestID}
+	actor := nobody(a)
 	event := models.Event{
 		Action: models.ActionSignInRefused, Outcome: models.OutcomeRefused,
 		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name},
@@ -148,6 +157,11 @@ func (s *Service) refuse(ctx context.Context, a Attempt, user models.User) error
 	return ErrWrongCredentials
 }
 
+// nobody is who tried.
+func nobody(a Attempt) models.Actor {
+	return models.Actor{Kind: models.ActorNobody, Name: "Somebody", Source: a.Source, RequestID: a.RequestID}
+}
+
 // unknownAccount is how the history names one. A password typed into the wrong
 // field must not end up there, so only what looks like an address is told.
 func unknownAccount(email string) string {
@@ -161,6 +175,16 @@ func unknownAccount(email string) string {
 }
 
 func (s *Service) begin(ctx context.Context, a Attempt, user models.User) (string, models.SignedIn, error) {
+	token, session, actor := freshSession(a, user)
+	who := models.SignedIn{User: user, Session: session, Actor: actor}
+	if err := s.system.AddSession(ctx, session, actor); err != nil {
+		return "", who, err
+	}
+	return token, who, s.forgetFailures(ctx, a)
+}
+
+// freshSession makes a session that is not stored yet, and its token.
+func freshSession(a Attempt, user models.User) (string, models.Session, models.Actor) {
 	token := newToken()
 	now := models.Now()
 	session := models.Session{
@@ -168,14 +192,10 @@ func (s *Service) begin(ctx context.Context, a Attempt, user models.User) (strin
 		Source: a.Source, UserAgent: bounded(a.UserAgent, 300),
 		CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(AbsoluteTime),
 	}
-	who := models.SignedIn{User: user, Session: session, Actor: models.Actor{
+	return token, session, models.Actor{
 		Kind: models.ActorUser, ID: string(user.ID), Name: user.Name,
 		SessionID: session.ID, Source: a.Source, RequestID: a.RequestID,
-	}}
-	if err := s.system.AddSession(ctx, session, who.Actor); err != nil {
-		return "", who, err
 	}
-	return token, who, s.forgetFailures(ctx, a)
 }
 
 // bounded cuts s to at most n bytes of valid text.

@@ -17,6 +17,8 @@ import (
 const (
 	secureCookie = "__Host-millwright"
 	plainCookie  = "millwright"
+	// challengeSuffix names the cookie between password and code.
+	challengeSuffix = "-code"
 )
 
 // Store is a sessions.Store over the sessions table. Only string keys with
@@ -130,9 +132,31 @@ func (s *Store) Begin(w http.ResponseWriter, r *http.Request, token string) {
 // End takes the cookie away.
 func (s *Store) End(w http.ResponseWriter, r *http.Request) { s.setCookie(w, r, "", -1) }
 
+// Challenge is the token of a sign-in that waits for its code, "" without one.
+func (s *Store) Challenge(r *http.Request) string {
+	cookie, err := r.Cookie(s.cookieName(r) + challengeSuffix)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+// BeginChallenge hands the browser a challenge; "" takes it away.
+func (s *Store) BeginChallenge(w http.ResponseWriter, r *http.Request, challenge string) {
+	maxAge := int(ChallengeTime.Seconds())
+	if challenge == "" {
+		maxAge = -1
+	}
+	s.put(w, r, s.cookieName(r)+challengeSuffix, challenge, maxAge)
+}
+
 func (s *Store) setCookie(w http.ResponseWriter, r *http.Request, token string, maxAge int) {
+	s.put(w, r, s.cookieName(r), token, maxAge)
+}
+
+func (s *Store) put(w http.ResponseWriter, r *http.Request, name, value string, maxAge int) {
 	// #nosec G124 -- Secure follows the connection; the demo speaks plain HTTP on loopback
-	http.SetCookie(w, sessions.NewCookie(s.cookieName(r), token, &sessions.Options{
+	http.SetCookie(w, sessions.NewCookie(name, value, &sessions.Options{
 		Path: "/", MaxAge: maxAge, Secure: s.secure(r), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}))
 }

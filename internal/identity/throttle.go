@@ -64,8 +64,51 @@ func (s *Service) throttled(ctx context.Context, a Attempt) error {
 	if wait <= 0 {
 		return nil
 	}
+	return tooMany(wait)
+}
+
+// guess counts a try before it is looked at, so that however many come at once,
+// no more than the limit are compared. A right one clears it again; a wrong one
+// is to be followed by guessed.
+func (s *Service) guess(ctx context.Context, a Attempt) error {
+	if err := s.throttled(ctx, a); err != nil {
+		return err
+	}
+	pair, _, _ := a.limits()
+	return s.take(ctx, pair)
+}
+
+// take counts a try under one limit, and refuses what is beyond.
+func (s *Service) take(ctx context.Context, l limit) error {
+	tries, err := s.system.CountFailure(ctx, l.key, failureWindow)
+	if err != nil || tries <= l.most {
+		return err
+	}
+	wait, err := s.system.Throttled(ctx, l.key, l.most)
+	if err != nil {
+		return err
+	}
+	return tooMany(wait)
+}
+
+// guessed counts what guess has let through and was wrong.
+func (s *Service) guessed(ctx context.Context, a Attempt) error {
+	_, source, account := a.limits()
+	for _, l := range []limit{source, account} {
+		if _, err := s.system.CountFailure(ctx, l.key, failureWindow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// codes is the limit of an account's wrong codes, wherever they come from: who
+// gets as far as that knows the password, and six digits are few.
+func codes(user models.UserID) limit { return limit{"code:" + string(user), 10} }
+
+func tooMany(wait time.Duration) error {
 	return models.TooMany("There were too many failed sign-ins. Wait a while, then try again.",
-		int(math.Ceil(wait.Seconds())))
+		max(1, int(math.Ceil(wait.Seconds()))))
 }
 
 // countFailure returns how often the account was tried from this source.

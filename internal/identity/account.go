@@ -1,0 +1,88 @@
+package identity
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"github.com/millwright/millwright/models"
+)
+
+// PasswordMinChars is the least that a password chosen here has; length is
+// what counts, so nothing is asked of its characters.
+const PasswordMinChars = 12
+
+// ChangePassword sets a new password for whoever knows the old one, and ends
+// the account's other sessions. It says how many those were.
+func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, fresh, again string) (ended int, err error) {
+	fields := map[string]string{}
+	switch {
+	case utf8.RuneCountInString(fresh) < PasswordMinChars:
+		fields["new"] = "Use at least 12 characters. Several words in a row are good."
+	case len(fresh) > passwordMaxBytes || !plainText(fresh):
+		fields["new"] = "This can't be used as a password."
+	case fresh == old:
+		fields["new"] = "This is the password you have."
+	case fresh != again:
+		fields["again"] = "This is not the same as above."
+	}
+	if old == "" {
+		fields["old"] = "Enter your present password."
+	}
+	if len(fields) > 0 {
+		return 0, models.Invalid(fields)
+	}
+	oldHash, err := s.checkPassword(ctx, who, old, "old", models.ActionPasswordSet)
+	if err != nil {
+		return 0, err
+	}
+	leave, err := s.passwords.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	hash, err := HashPassword(fresh)
+	leave()
+	if err != nil {
+		return 0, err
+	}
+	return s.system.ChangePassword(ctx, who, oldHash, hash)
+}
+
+// checkPassword asks somebody who is signed in for their password, as strictly
+// as at sign-in: a session left open must not be a way to guess it. A wrong
+// one is told of as the refusal of what it was for.
+func (s *Service) checkPassword(ctx context.Context, who models.SignedIn, password, field string, forWhat models.Action) (hash string, err error) {
+	if password == "" || len(password) > passwordMaxBytes {
+		return "", models.Invalid(map[string]string{field: "Enter your present password."})
+	}
+	a := Attempt{Email: who.User.Email, Source: who.Actor.Source}
+	leave, err := s.passwords.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	if err := s.guess(ctx, a); err != nil {
+		return "", err
+	}
+	if hash, err = s.system.PasswordHash(ctx, who.User.ID); err != nil {
+		return "", err
+	}
+	same, err := s.passwords.match(password, hash)
+	if err != nil {
+		return "", err
+	}
+	if same {
+		return hash, s.forgetFailures(ctx, a)
+	}
+	if err := s.guessed(ctx, a); err != nil {
+		return "", err
+	}
+	err = s.system.RecordForUser(ctx, who.User.ID, who.Actor, models.Event{
+		Action: forWhat, Outcome: models.OutcomeRefused,
+		Object: models.Object{Kind: "user", ID: string(who.User.ID), Name: who.User.Name},
+		After:  map[string]any{"reason": "wrong password"},
+	})
+	if err != nil {
+		return "", err
+	}
+	return "", models.Invalid(map[string]string{field: "This is not your password."})
+}
