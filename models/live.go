@@ -12,7 +12,7 @@ import (
 // that watch fetch the row anew, under their own scope.
 type Change struct {
 	Org  OrgID  `json:"org"`
-	Kind string `json:"kind"` // machine, task, event
+	Kind string `json:"kind"` // machine, task, event, seal
 	ID   string `json:"id"`
 }
 
