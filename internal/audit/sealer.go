@@ -87,7 +87,9 @@ func (s *Service) sealAll(ctx context.Context, since time.Time) error {
 }
 
 // Seal links all of the org's events that are committed now.
-func (s *Service) Seal(ctx context.Context, org models.OrgID) error { return s.seal(ctx, org, zeroTime) }
+func (s *Service) Seal(ctx context.Context, org models.OrgID) error {
+	return s.seal(ctx, org, zeroTime)
+}
 
 // seal takes whatever is visible and has no link, however old it is: an event
 // whose transaction took long comes late, and none is passed over. It holds no
