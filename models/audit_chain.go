@@ -203,7 +203,7 @@ func (s *System) AppendLinks(ctx context.Context, org OrgID, links []AuditLink) 
 		if err := w.tx.Create(&links).Error; err != nil {
 			return taken(err, "These events have been sealed meanwhile.")
 		}
-		w.touch("seal", "")
+		w.touch("seal", string(links[len(links)-1].EventID))
 		return nil
 	})
 }

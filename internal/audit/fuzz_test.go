@@ -36,7 +36,7 @@ func sample(tb testing.TB, sealed, unsealed int) (text []byte, key *Key) {
 		e.hash = Hash(previous, org, e.sequence, id, e.body)
 		previous = e.hash
 		text = appendEntry(text, &e)
-		if i%3 == 0 || i == sealed {
+		if i%max(3, sealed/10) == 0 || i == sealed {
 			c := models.AuditCheckpoint{OrgID: org, Sequence: e.sequence, Hash: e.hash, At: start, KeyID: key.Public().ID()}
 			c.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(key.private, message(c)))
 			if text, err = appendObject(text, checkpointLine{c}); err != nil {
