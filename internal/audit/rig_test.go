@@ -175,6 +175,9 @@ func (r *rig) links() []link {
 		}
 		list = append(list, l)
 	}
+	if err := rows.Err(); err != nil {
+		r.t.Fatal(err)
+	}
 	return list
 }
 

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func swap(column string, a, b int) []string {
 		return fmt.Sprintf("UPDATE audit_links SET %s = %s WHERE org_id = $ORG AND %s", column, to, from)
 	}
 	if column == "sequence" {
-		return []string{set("99999", fmt.Sprintf("sequence = %d", a)), set(fmt.Sprint(a), fmt.Sprintf("sequence = %d", b)), set(fmt.Sprint(b), "sequence = 99999")}
+		return []string{set("99999", fmt.Sprintf("sequence = %d", a)), set(strconv.Itoa(a), fmt.Sprintf("sequence = %d", b)), set(strconv.Itoa(b), "sequence = 99999")}
 	}
 	return []string{
 		"CREATE TABLE kept AS SELECT sequence, event_id FROM audit_links WHERE org_id = $ORG",
