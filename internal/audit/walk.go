@@ -72,6 +72,9 @@ func (w *walker) step(e *entry, coming []entry) *Fault {
 	case e.previous != w.hash:
 		return w.broken(e, coming, fault)
 	case !e.matches(w.org, w.hash, e.body):
+		if len(coming) > 0 && coming[0].previous == w.hash {
+			return fault(Added, "The event behind it was sealed when it was not there")
+		}
 		for _, c := range coming {
 			if Hash(w.hash, w.org, e.sequence, c.event, c.body) == e.hash {
 				return fault(Reordered, fmt.Sprintf("Event %s was written in this place", c.event))
@@ -103,10 +106,14 @@ func (w *walker) broken(e *entry, coming []entry, fault func(FaultKind, string) 
 		return fault(Changed, "Its link no longer says which event came before it")
 	case w.before != "" && e.previous == w.before:
 		return &Fault{Kind: Added, Sequence: w.sequence, Event: w.event, Detail: "The event behind it was sealed when it was not there"}
-	case slices.ContainsFunc(coming, follows):
-		return fault(Reordered, "Another event was sealed in this place")
-	case e.matches(w.org, e.previous, e.body):
-		return fault(Removed, "This one is whole, but what was sealed before it is not there any more, or was replaced")
+	case e.wasSealed(w.org, len(coming)+1):
+		if slices.ContainsFunc(coming, follows) {
+			return fault(Reordered, "Another event was sealed in this place")
+		}
+		return &Fault{Kind: Removed, Sequence: w.sequence + 1, Detail: fmt.Sprintf(
+			"What was sealed in this place is not there any more, or was replaced; event %s, which was sealed behind it, is whole", e.event)}
+	case len(coming) > 0 && follows(coming[0]):
+		return fault(Added, "The event behind it was sealed when it was not there")
 	}
 	return fault(Changed, "Neither it nor its link is what was sealed")
 }
@@ -155,4 +162,17 @@ func (w *walker) unsealed(id models.EventID, at time.Time) *Fault {
 
 func (w *walker) report(r *Report) {
 	r.Org, r.Sealed, r.Signed, r.SignedAt = w.org, w.sequence, w.signed.Sequence, w.signed.At
+}
+
+// wasSealed says whether the entry is whole by itself, in its place or in one
+// nearby, from which it was moved.
+func (e *entry) wasSealed(org models.OrgID, near int) bool {
+	for by := range int64(near) + 1 {
+		for _, sequence := range [...]int64{e.sequence + by, e.sequence - by} {
+			if Hash(e.previous, org, sequence, e.event, e.body) == e.hash {
+				return true
+			}
+		}
+	}
+	return false
 }
