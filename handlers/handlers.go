@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 
+	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/console"
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/models"
@@ -23,6 +24,7 @@ type Factory interface {
 type Rooms struct {
 	Factory Factory
 	Console *console.Service
+	Audit   *audit.Service
 }
 
 // Handlers is every noun's, for the route table.
@@ -60,7 +62,7 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Machines:  &Machines{frames: f, factory: rooms.Factory},
 		Console:   &Console{frames: f, console: rooms.Console},
 		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
-		History:   &History{frames: f},
+		History:   &History{frames: f, audit: rooms.Audit},
 		Provider:  &Provider{frames: f},
 	}
 }

@@ -12,7 +12,7 @@ import (
 // that watch fetch the row anew, under their own scope.
 type Change struct {
 	Org  OrgID  `json:"org"`
-	Kind string `json:"kind"` // machine, task, event, session; "all" where it isn't known which
+	Kind string `json:"kind"` // machine, task, event, session, seal; "all" where it isn't known which
 	ID   string `json:"id"`
 }
 

@@ -21,6 +21,7 @@ const (
 	OrgRead        Permission = "org.read"        // dashboard, machines, tasks, network: look
 	CatalogRead    Permission = "catalog.read"    // the menu
 	HistoryRead    Permission = "history.read"    // who did what
+	HistoryExport  Permission = "history.export"  // take it away, and have it verified
 	MachineOrder   Permission = "machine.order"   // create a machine
 	MachineOperate Permission = "machine.operate" // power, rename
 	MachineDelete  Permission = "machine.delete"
@@ -36,6 +37,7 @@ var permissions = map[Permission][]Role{
 	OrgRead:        {RoleAdmin, RoleUser, RoleAuditor},
 	CatalogRead:    {RoleAdmin, RoleUser, RoleAuditor},
 	HistoryRead:    {RoleAdmin, RoleUser, RoleAuditor},
+	HistoryExport:  {RoleAdmin, RoleAuditor},
 	MachineOrder:   {RoleAdmin, RoleUser},
 	MachineOperate: {RoleAdmin, RoleUser},
 	MachineDelete:  {RoleAdmin, RoleUser},

@@ -84,6 +84,7 @@ var actionWords = map[models.Action]string{
 	models.ActionConsoleTicket: "asked for the console of", models.ActionConsoleOpen: "opened the console of",
 	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
+	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
 }
 
 // actionNames name an action in menus; in tables too, but for eventName.
@@ -96,11 +97,12 @@ var actionNames = map[models.Action]string{
 	models.ActionConsoleTicket: "Console ticket", models.ActionConsoleOpen: "Open console",
 	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
 	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
+	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
 }
 
 var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
-	"user": "user", "token": "key",
+	"user": "user", "token": "key", "history": "history",
 }
 
 func actionName(a models.Action) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/handlers"
+	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/console"
 	"github.com/millwright/millwright/internal/factory"
 	"github.com/millwright/millwright/internal/identity"
@@ -47,7 +48,8 @@ func newPortalWith(t *testing.T, db *models.DB, o Options) *portal {
 	screens := console.New(w.System, console.Clients(func(models.CloudID) *vsphere.Client { return nil }),
 		console.Options{Node: "test", Origins: o.Origins()})
 	o.Logger = testkit.Quiet()
-	s, err := New(o, w.System, identity.New(w.System, 2), handlers.Rooms{Factory: machines, Console: screens})
+	s, err := New(o, w.System, identity.New(w.System, 2), handlers.Rooms{Factory: machines, Console: screens,
+		Audit: audit.New(w.System, audit.Options{Logger: testkit.Quiet()})})
 	if err != nil {
 		t.Fatal(err)
 	}

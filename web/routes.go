@@ -67,6 +67,8 @@ func (s *Server) mount(h handlers.Handlers) {
 	org.POST("/tasks/:id/retry", s.Org(models.TaskControl, h.Tasks.Retry))
 
 	org.GET("/history", s.Org(models.HistoryRead, h.History.List))
+	org.GET("/history/export", s.Org(models.HistoryExport, h.History.Export))
+	org.POST("/history/verify", s.Org(models.HistoryExport, h.History.Verify))
 
 	provider := root.under("/provider")
 	provider.GET("", s.Provider(models.ProviderRead, h.Provider.Home))

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/config"
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/internal/lab"
@@ -40,6 +41,10 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	checkpointKey := filepath.Join(d.Data, "checkpoint.key")
+	if _, err := audit.ReadOrMakeKey(checkpointKey); err != nil {
+		return err
+	}
 	// The plan needs the clouds' names only; their addresses come with the lab.
 	seed, err := loadSeed(d.Data, demoConfig([]lab.Cloud{{Slug: lab.CloudPublic}, {Slug: lab.CloudPrivate}}), d.SeedMachines)
 	if err != nil {
@@ -63,7 +68,8 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	c := demoConfig(simulated.Clouds())
-	c.Portal = config.Portal{Listen: d.Addr, Node: "demo", Workers: 100}
+	c.Portal = config.Portal{Listen: d.Addr, Node: "demo", Workers: 100,
+		CheckpointKeyFile: checkpointKey, CheckpointFile: filepath.Join(d.Data, "checkpoints.jsonl")}
 	return servePortal(ctx, log, portalOptions{
 		config: c, database: store, key: sealingKey, lab: true, demoAccounts: demoAccounts, demoPassword: demoPassword,
 		prepare: func(ctx context.Context, system *models.System, a applied) error {

@@ -19,12 +19,14 @@ var version = "dev"
 type cli struct {
 	LogLevel slog.Level `help:"debug, info, warn or error." default:"info" env:"MILLWRIGHT_LOG_LEVEL"`
 
-	Demo        demoCommand        `cmd:"" help:"Serve a portal with an embedded lab: two simulated vCenters, three orgs, some machines. Needs nothing else."`
-	Serve       serveCommand       `cmd:"" help:"Serve the portal for the vCenters that a configuration file names."`
-	Migrate     migrateCommand     `cmd:"" help:"Bring the database to the present tables."`
-	SetPassword setPasswordCommand `cmd:"" help:"Set an account's password, read from standard input."`
-	LabVcenter  labVCenterCommand  `cmd:"" help:"Run one simulated vCenter (the demo starts two of these)."`
-	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Demo          demoCommand          `cmd:"" help:"Serve a portal with an embedded lab: two simulated vCenters, three orgs, some machines. Needs nothing else."`
+	Serve         serveCommand         `cmd:"" help:"Serve the portal for the vCenters that a configuration file names."`
+	Migrate       migrateCommand       `cmd:"" help:"Bring the database to the present tables."`
+	SetPassword   setPasswordCommand   `cmd:"" help:"Set an account's password, read from standard input."`
+	Verify        verifyCommand        `cmd:"" help:"Check an exported history: says intact, or names the first event that was changed, removed, added or reordered."`
+	CheckpointKey checkpointKeyCommand `cmd:"" help:"Print the public half of the key that signs the history."`
+	LabVcenter    labVCenterCommand    `cmd:"" help:"Run one simulated vCenter (the demo starts two of these)."`
+	Version       versionCommand       `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/handlers"
+	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/config"
 	"github.com/millwright/millwright/internal/console"
 	"github.com/millwright/millwright/internal/factory"
@@ -96,7 +97,11 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 		client, _ := clouds.Client(id)
 		return client
 	}), console.Options{Node: o.config.Portal.Node, Origins: reached.Origins(), Logger: log})
-	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{Factory: machines, Console: screens})
+	histories, err := o.histories(system, log)
+	if err != nil {
+		return err
+	}
+	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{Factory: machines, Console: screens, Audit: histories})
 	if err != nil {
 		return err
 	}
@@ -116,6 +121,7 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	running.Go(func() { db.Listen(behind) })
 	running.Go(func() { machines.Run(behind) })
 	running.Go(func() { _ = screens.Run(behind) })
+	running.Go(func() { histories.Run(behind) })
 
 	fmt.Printf("ready http://%s\n", listener.Addr())
 	if o.ready != nil {
@@ -199,4 +205,21 @@ func (o portalOptions) webOptions(log *slog.Logger) (web.Options, error) {
 		w.TrustedProxies = append(w.TrustedProxies, prefix)
 	}
 	return w, nil
+}
+
+// histories makes the room that seals and signs, with the key if there is one.
+func (o portalOptions) histories(system *models.System, log *slog.Logger) (*audit.Service, error) {
+	with := audit.Options{Logger: log}
+	if o.config.Portal.CheckpointKeyFile == "" {
+		log.Warn("the history is not signed: portal.checkpoint_key_file is not set")
+		return audit.New(system, with), nil
+	}
+	var err error
+	if with.Key, err = audit.ReadKey(o.config.Portal.CheckpointKeyFile); err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	if with.Outside, err = audit.OpenOutside(o.config.Portal.CheckpointFile); err != nil {
+		return nil, err
+	}
+	return audit.New(system, with), nil
 }

@@ -24,8 +24,9 @@ var allowed = map[string][]string{
 	"static":            {},
 	"views":             {"models", "views/ui", "static"},
 	"views/ui":          {"models", "static"},
-	"handlers":          {"models", "views", "views/ui", "static", "internal/identity", "internal/factory", "internal/console", "internal/config"},
+	"handlers":          {"models", "views", "views/ui", "static", "internal/identity", "internal/factory", "internal/console", "internal/audit", "internal/config"},
 	"web":               {"models", "views", "views/ui", "static", "handlers", "internal/identity", "internal/config"},
+	"internal/audit":    {"models"},
 	"internal/config":   {},
 	"internal/identity": {"models"},
 	"internal/jobs":     {"models"},
@@ -34,7 +35,7 @@ var allowed = map[string][]string{
 	"internal/factory":  {"models", "internal/vsphere", "internal/jobs"},
 	"internal/lab":      {},
 	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
-		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/lab"},
+		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab"},
 }
 
 // testOnly packages may import anything, and nothing of the portal imports them.

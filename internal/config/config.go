@@ -30,9 +30,15 @@ type Config struct {
 
 // Portal is how this node serves.
 type Portal struct {
-	Listen         string   `yaml:"listen"`          // host:port; 127.0.0.1:8080 where left out
-	PublicURL      string   `yaml:"public_url"`      // as people type it: https://portal.example
-	KeyFile        string   `yaml:"key_file"`        // 32 bytes in base64; seals the clouds' passwords
+	Listen    string `yaml:"listen"`     // host:port; 127.0.0.1:8080 where left out
+	PublicURL string `yaml:"public_url"` // as people type it: https://portal.example
+	KeyFile   string `yaml:"key_file"`   // 32 bytes in base64; seals the clouds' passwords
+	// CheckpointKeyFile signs the history (Ed25519, PKCS #8 in PEM); what it
+	// signs is added to CheckpointFile too, which the database's owner must not
+	// be able to write. Both or neither.
+	CheckpointKeyFile string `yaml:"checkpoint_key_file"`
+	CheckpointFile    string `yaml:"checkpoint_file"`
+
 	Node           string   `yaml:"node"`            // stable and unique per node; the host name where left out
 	TrustedProxies []string `yaml:"trusted_proxies"` // networks whose X-Forwarded-* headers count
 	Workers        int      `yaml:"workers"`         // background jobs at once; 100 where left out
@@ -166,6 +172,9 @@ func (c *Config) check(dir string) error {
 		if _, err := netip.ParsePrefix(p); err != nil {
 			bad("portal.trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
 		}
+	}
+	if (c.Portal.CheckpointKeyFile == "") != (c.Portal.CheckpointFile == "") {
+		bad("portal: checkpoint_key_file and checkpoint_file go together: what is signed has to be kept outside the database")
 	}
 	clouds := map[string]bool{}
 	for i := range c.Clouds {

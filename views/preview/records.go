@@ -173,6 +173,15 @@ func (r records) failed() *models.TaskDetail {
 	return &t
 }
 
+// sealed is every event but the newest.
+func (r records) sealed() map[models.EventID]bool {
+	sealed := map[models.EventID]bool{}
+	for _, e := range r.events()[1:] {
+		sealed[e.ID] = true
+	}
+	return sealed
+}
+
 func (r records) events() []models.AuditEvent {
 	row := func(i int, actor string, kind models.ActorKind, action models.Action, object models.Object, outcome models.Outcome, before, after string) models.AuditEvent {
 		source := "203.0.113.40"

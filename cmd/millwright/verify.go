@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/millwright/millwright/internal/audit"
+)
+
+// verifyCommand needs neither the portal nor its database.
+type verifyCommand struct {
+	Export      string `arg:"" help:"The export, as JSONL." type:"existingfile"`
+	Key         string `help:"The public key (millwright checkpoint-key prints it)." required:"" type:"existingfile"`
+	Checkpoints string `help:"The file of checkpoints that was kept outside the database, where there is one." type:"existingfile"`
+}
+
+// errNotIntact is the end of a verification that proved nothing good: what it
+// found has been printed.
+var errNotIntact = errors.New("the history is not proven to be intact")
+
+func (v verifyCommand) Run(k *kong.Kong) error {
+	key, err := audit.ReadPublicKey(v.Key)
+	if err != nil {
+		return err
+	}
+	export, err := os.Open(v.Export)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = export.Close() }()
+	var outside io.Reader
+	if v.Checkpoints != "" {
+		file, err := os.Open(v.Checkpoints)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		outside = file
+	}
+	report, err := audit.VerifyExport(export, key, outside)
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.Export, err)
+	}
+	_, _ = fmt.Fprintf(k.Stdout, "Org %s. %s\n", report.Org, report)
+	if !report.Intact() {
+		return errNotIntact
+	}
+	return nil
+}
+
+type checkpointKeyCommand struct {
+	File string `arg:"" help:"The private key, as portal.checkpoint_key_file names it." type:"existingfile"`
+}
+
+func (c checkpointKeyCommand) Run(k *kong.Kong) error {
+	key, err := audit.ReadKey(c.File)
+	if err != nil {
+		return err
+	}
+	text, err := key.Public().PEM()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(k.Stdout, text)
+	return err
+}

@@ -1,0 +1,266 @@
+package audit
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/millwright/millwright/models"
+)
+
+// Format is what an export is written as.
+type Format string
+
+const (
+	JSONL Format = "jsonl" // with all that proves it
+	CSV   Format = "csv"   // for a spreadsheet; proves nothing
+)
+
+// Formats lists them.
+var Formats = []Format{JSONL, CSV}
+
+// Export is one that is ready to be streamed.
+type Export struct {
+	service     *Service
+	scope       *models.Scope
+	filter      models.EventFilter
+	format      Format
+	head        header
+	checkpoints []models.AuditCheckpoint
+}
+
+// Export prepares an export of what the filter lets through: it tells the
+// history, seals it, and signs it where it is whole. Where it isn't, the
+// export is made all the same, so that the evidence can be carried away.
+func (s *Service) Export(ctx context.Context, scope *models.Scope, filter models.EventFilter, format Format) (*Export, error) {
+	filter.Page = models.Paging{}
+	org := scope.Org()
+	e := &Export{service: s, scope: scope, filter: filter, format: format, head: header{Export: exportForm, Org: org.ID, Slug: org.Slug, Complete: !filter.Narrows()}}
+	err := s.system.RecordIn(ctx, org.ID, scope.Actor(), models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
+		Object: object(org), After: map[string]any{"format": format, "complete": e.head.Complete}})
+	if err == nil {
+		err = s.Seal(ctx, org.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("prepare the export: %w", err)
+	}
+	if !e.head.Complete {
+		e.head.Note = "Filtered: this is a part of the history, and it cannot prove that nothing is missing."
+	}
+	if format == JSONL && e.head.Complete && s.Signs() {
+		if _, err := s.Checkpoint(ctx, org.ID); errors.Is(err, ErrUnsigned) {
+			s.log.ErrorContext(ctx, "a history is not whole", "org", org.ID, "error", err)
+			e.head.Note = err.Error()
+		} else if err != nil {
+			return nil, fmt.Errorf("sign the export: %w", err)
+		}
+	}
+	if e.checkpoints, err = s.known(ctx, org.ID, scope.Read); err != nil {
+		return nil, fmt.Errorf("prepare the export: %w", err)
+	}
+	e.head.At = models.Now()
+	return e, nil
+}
+
+// FileName says whose it is, of when, and whether it is all.
+func (e *Export) FileName() string {
+	part := ""
+	if !e.head.Complete {
+		part = "-partial"
+	}
+	return fmt.Sprintf("%s-history%s-%s.%s", e.head.Slug, part, e.head.At.Format("20060102-150405"), e.format)
+}
+
+// ContentType is its MIME type.
+func (e *Export) ContentType() string {
+	if e.format == CSV {
+		return "text/csv; charset=utf-8"
+	}
+	return "application/jsonl; charset=utf-8"
+}
+
+// Stream writes it, a thousand events at a time.
+func (e *Export) Stream(ctx context.Context, w io.Writer) error {
+	leave, err := e.service.take()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	switch {
+	case e.format == CSV:
+		err = e.csv(ctx, w)
+	case e.head.Complete:
+		err = e.complete(ctx, w)
+	default:
+		err = e.partial(ctx, w)
+	}
+	if err != nil {
+		return fmt.Errorf("export the history of %s: %w", e.head.Slug, err)
+	}
+	return nil
+}
+
+func (e *Export) complete(ctx context.Context, w io.Writer) error {
+	b, err := appendObject(nil, e.head)
+	if err != nil {
+		return err
+	}
+	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
+	var foot footer
+	for {
+		var rows []models.LinkedEvent
+		err := e.scope.Read(ctx, func(r *models.Reader) (err error) {
+			rows, err = r.Links(foot.Sealed, readAtOnce)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			place := entryOf(row)
+			b = appendEntry(b, &place)
+			foot.Sealed = place.sequence
+			for len(checkpoints) > 0 && checkpoints[0].Sequence <= place.sequence {
+				if b, err = appendObject(b, checkpointLine{checkpoints[0]}); err != nil {
+					return err
+				}
+				checkpoints = checkpoints[1:]
+			}
+		}
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		b = b[:0]
+		if len(rows) < readAtOnce {
+			break
+		}
+	}
+	for _, c := range checkpoints { // for events that are no longer there
+		if b, err = appendObject(b, checkpointLine{c}); err != nil {
+			return err
+		}
+	}
+	var rest []models.AuditEvent
+	err = e.scope.Read(ctx, func(r *models.Reader) (err error) {
+		rest, err = r.Unlinked(zeroTime, readAtOnce)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, event := range rest {
+		b = appendUnsealed(b, &entry{event: event.ID, body: event.Body})
+	}
+	foot.End, foot.Unsealed = true, int64(len(rest))
+	return e.finish(w, b, foot)
+}
+
+func (e *Export) finish(w io.Writer, b []byte, foot footer) error {
+	b, err := appendObject(b, foot)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return err
+}
+
+// each hands over what the filter lets through, oldest first.
+func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) error {
+	for after := models.EventID(""); ; {
+		var rows []models.LinkedEvent
+		err := e.scope.Read(ctx, func(r *models.Reader) (err error) {
+			rows, err = r.EventsBehind(e.filter, after, readAtOnce)
+			return err
+		})
+		if err == nil {
+			err = fn(rows)
+		}
+		if err != nil || len(rows) < readAtOnce {
+			return err
+		}
+		after = rows[len(rows)-1].Event.ID
+	}
+}
+
+func (e *Export) partial(ctx context.Context, w io.Writer) error {
+	b, err := appendObject(nil, e.head)
+	if err != nil {
+		return err
+	}
+	var foot footer
+	err = e.each(ctx, func(rows []models.LinkedEvent) error {
+		for _, row := range rows {
+			place := entryOf(row)
+			if place.sequence == 0 {
+				place.event = row.Event.ID
+				b = appendUnsealed(b, &place)
+				foot.Unsealed++
+				continue
+			}
+			b = appendEntry(b, &place)
+			foot.Sealed++
+		}
+		_, err := w.Write(b)
+		b = b[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	foot.End = true
+	return e.finish(w, b, foot)
+}
+
+var csvColumns = []string{"sequence", "time", "actor_kind", "actor", "action", "object_kind", "object", "object_id", "outcome",
+	"source", "session", "request", "before", "after", "id", "hash", "export"}
+
+func (e *Export) csv(ctx context.Context, w io.Writer) error {
+	out := csv.NewWriter(w)
+	out.UseCRLF = true // RFC 4180
+	if err := out.Write(csvColumns); err != nil {
+		return err
+	}
+	extent := "complete"
+	if !e.head.Complete {
+		extent = "partial"
+	}
+	return e.each(ctx, func(rows []models.LinkedEvent) error {
+		for _, row := range rows {
+			sequence := ""
+			if row.Link.Sequence > 0 {
+				sequence = strconv.FormatInt(row.Link.Sequence, 10)
+			}
+			v := row.Event
+			cells := []string{sequence, v.At.UTC().Format(timeLayout), string(v.ActorKind), v.ActorName, string(v.Action), v.ObjectKind, v.ObjectName,
+				v.ObjectID, string(v.Outcome), v.Source, string(v.SessionID), v.RequestID, v.Before, v.After, string(v.ID), row.Link.Hash, extent}
+			for i := range cells {
+				cells[i] = harmless(cells[i])
+			}
+			if err := out.Write(cells); err != nil {
+				return err
+			}
+		}
+		out.Flush()
+		return out.Error()
+	})
+}
+
+// harmless keeps a spreadsheet from taking a cell for a formula: names come
+// from people, and from guests. An apostrophe in front is the spreadsheets' own
+// way of saying that a cell is text. Some look past leading space, and at the
+// wide forms of the signs.
+func harmless(cell string) string {
+	bare := strings.TrimLeft(cell, " \t\r\n\u00a0\ufeff")
+	for _, sign := range []string{"=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠"} {
+		if strings.HasPrefix(bare, sign) {
+			return "'" + cell
+		}
+	}
+	if strings.HasPrefix(cell, "\t") || strings.HasPrefix(cell, "\r") || strings.HasPrefix(cell, "\n") {
+		return "'" + cell
+	}
+	return cell
+}

@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millwright/millwright/models"
+)
+
+const (
+	// sealEvery is how often the sealer looks for new events.
+	sealEvery = 500 * time.Millisecond
+	// recent is how far back it looks each time; nearly every event is
+	// committed within it.
+	recent = time.Minute
+	// recheckEvery is how often it looks further back, for transactions that
+	// took longer, and recheckBack is how far.
+	recheckEvery = 30 * time.Second
+	recheckBack  = 2 * time.Hour
+	// signEvery is how often checkpoints are made, after a look at everything.
+	signEvery = time.Hour
+	// sealAtOnce bounds one insert, which on SQLite holds the only writer.
+	sealAtOnce = 200
+	// pauseAfterFault is how long the sealer waits when the database fails it.
+	pauseAfterFault = 2 * time.Second
+)
+
+var zeroTime time.Time // looks at all of the history
+
+// Run seals and signs until ctx ends, on one node at a time.
+func (s *Service) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.system.Exclusively(ctx, "audit/seal", s.run)
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.WarnContext(ctx, "sealing the history was interrupted", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pauseAfterFault):
+		}
+	}
+}
+
+func (s *Service) run(ctx context.Context) error {
+	tick := time.NewTicker(sealEvery)
+	defer tick.Stop()
+	var rechecked, signed time.Time
+	for {
+		now := time.Now()
+		since := now.Add(-recent)
+		switch {
+		case now.Sub(signed) >= signEvery:
+			since = zeroTime
+		case now.Sub(rechecked) >= recheckEvery:
+			since, rechecked = now.Add(-recheckBack), now
+		}
+		if err := s.sealAll(ctx, since); err != nil {
+			return err
+		}
+		if since.IsZero() {
+			if err := s.signAll(ctx); err != nil {
+				return err
+			}
+			signed, rechecked = now, now
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Service) sealAll(ctx context.Context, since time.Time) error {
+	orgs, err := s.system.UnlinkedOrgs(ctx, since)
+	if err != nil {
+		return err
+	}
+	for _, org := range orgs {
+		if err := s.seal(ctx, org, since); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Seal links all of the org's events that are committed now.
+func (s *Service) Seal(ctx context.Context, org models.OrgID) error {
+	return s.seal(ctx, org, zeroTime)
+}
+
+// seal takes whatever is visible and has no link, however old it is: an event
+// whose transaction took long comes late, and none is passed over. It holds no
+// lock while it reads and hashes. Two sealers at once do no harm: the second
+// finds the sequence taken and looks again.
+func (s *Service) seal(ctx context.Context, org models.OrgID, since time.Time) error {
+	const tries = 20
+	for conflicts := 0; ; {
+		var (
+			head   models.AuditLink
+			events []models.AuditEvent
+		)
+		err := s.system.Look(ctx, org, func(r *models.Reader) error {
+			var err error
+			if head, err = r.ChainHead(); err != nil {
+				return err
+			}
+			events, err = r.Unlinked(since, sealAtOnce)
+			return err
+		})
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		err = s.system.AppendLinks(ctx, org, chain(org, head, events))
+		if errors.Is(err, models.ErrConflict) && conflicts < tries {
+			conflicts++
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(events) < sealAtOnce {
+			return nil
+		}
+	}
+}
+
+// chain makes the links that follow the head.
+func chain(org models.OrgID, head models.AuditLink, events []models.AuditEvent) []models.AuditLink {
+	previous := head.Hash
+	if head.Sequence == 0 {
+		previous = genesis
+	}
+	links := make([]models.AuditLink, len(events))
+	for i, e := range events {
+		sequence := head.Sequence + int64(i) + 1
+		links[i] = models.AuditLink{OrgID: org, Sequence: sequence, EventID: e.ID, PreviousHash: previous,
+			Hash: Hash(previous, org, sequence, e.ID, e.Body)}
+		previous = links[i].Hash
+	}
+	return links
+}
+
+// signAll makes a checkpoint of every history. One that is not whole is told
+// to the provider's, and stays without.
+func (s *Service) signAll(ctx context.Context) error {
+	if !s.Signs() {
+		return nil
+	}
+	orgs, err := s.system.Histories(ctx)
+	if err != nil {
+		return err
+	}
+	for _, org := range orgs {
+		_, err := s.Checkpoint(ctx, org)
+		switch {
+		case errors.Is(err, ErrUnsigned):
+			s.log.ErrorContext(ctx, "a history is not whole", "org", org, "error", err)
+			err = s.system.RecordProvider(ctx, models.SystemActor, models.Event{
+				Action: models.ActionHistoryFault, Outcome: models.OutcomeFailed,
+				Object: models.Object{Kind: "org", ID: string(org)}, After: map[string]any{"fault": err.Error()},
+			})
+		case err != nil && ctx.Err() == nil:
+			s.log.ErrorContext(ctx, "no checkpoint could be made", "org", org, "error", err)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

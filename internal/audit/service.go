@@ -1,0 +1,179 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/millwright/millwright/models"
+)
+
+// readAtOnce is how many events are read at a time.
+const readAtOnce = 1000
+
+// worksAtOnce bounds exports and verifications under way: each holds a
+// thousand events and a core.
+const worksAtOnce = 4
+
+// Options is what the service has to be told.
+type Options struct {
+	// Key signs checkpoints and Outside keeps them. Both or neither: without
+	// them the chain stands alone, and its owner could make it anew.
+	Key     *Key
+	Outside *Outside
+	Logger  *slog.Logger
+}
+
+// Service seals, signs, exports and verifies.
+type Service struct {
+	system  *models.System
+	key     *Key
+	outside *Outside
+	log     *slog.Logger
+	slots   chan struct{}
+	signing sync.Mutex // one checkpoint at a time, so that each stands on the one before
+}
+
+// New makes the service.
+func New(system *models.System, o Options) *Service {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, slots: make(chan struct{}, worksAtOnce)}
+}
+
+// Signs says whether checkpoints are made.
+func (s *Service) Signs() bool { return s.key != nil && s.outside != nil }
+
+func (s *Service) take() (leave func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	default:
+		return nil, models.TooMany("Other histories are being exported or verified just now. Try again in a moment.", 10)
+	}
+}
+
+// look is a way to read one org: a member's scope, or the portal's own.
+type look func(ctx context.Context, fn func(r *models.Reader) error) error
+
+func (s *Service) own(org models.OrgID) look {
+	return func(ctx context.Context, fn func(r *models.Reader) error) error { return s.system.Look(ctx, org, fn) }
+}
+
+// known returns the org's checkpoints, from the database and from outside.
+func (s *Service) known(ctx context.Context, org models.OrgID, read look) (list []models.AuditCheckpoint, err error) {
+	err = read(ctx, func(r *models.Reader) error {
+		list, err = r.Checkpoints()
+		return err
+	})
+	if err != nil || s.outside == nil {
+		return list, err
+	}
+	seen := make(map[string]bool, len(list))
+	for _, c := range list {
+		seen[string(message(c))+c.Signature] = true
+	}
+	outside, err := s.outside.Of(org)
+	for _, c := range outside {
+		if !seen[string(message(c))+c.Signature] {
+			list = append(list, c)
+		}
+	}
+	return list, err
+}
+
+// Verify goes over all of the org's history and tells what it found. The
+// history is told that it was verified, and with what result.
+func (s *Service) Verify(ctx context.Context, scope *models.Scope) (Report, error) {
+	leave, err := s.take()
+	if err != nil {
+		return Report{}, err
+	}
+	defer leave()
+	org := scope.Org()
+	report, err := s.verify(ctx, org.ID, scope.Read)
+	if err != nil {
+		return report, fmt.Errorf("verify the history of %s: %w", org.Slug, err)
+	}
+	event := models.Event{Action: models.ActionHistoryVerify, Outcome: models.OutcomeSucceeded, Object: object(org),
+		After: map[string]any{"sealed": report.Sealed, "signed": report.Signed, "unsealed": report.Unsealed}}
+	if report.Fault != nil {
+		event.Outcome, event.After["fault"] = models.OutcomeFailed, report.Fault.String()
+	}
+	return report, s.system.RecordIn(ctx, org.ID, scope.Actor(), event)
+}
+
+func object(org models.Org) models.Object {
+	return models.Object{Kind: "org", ID: string(org.ID), Name: org.Name}
+}
+
+func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Report, error) {
+	var report Report
+	all, err := s.known(ctx, org, read)
+	if err != nil {
+		return report, err
+	}
+	w := newWalker(org, nil)
+	if s.key != nil {
+		var ours []models.AuditCheckpoint
+		ours, report.OtherKeys, report.Fault = s.key.Public().sift(org, all)
+		w = newWalker(org, ours)
+	}
+	forged := report.Fault
+	if report.Fault, err = s.walk(ctx, w, read); err != nil {
+		return report, err
+	}
+	if report.Fault == nil {
+		report.Fault, report.Unsealed, err = s.tail(ctx, w, read)
+	}
+	if report.Fault == nil {
+		report.Fault = forged
+	}
+	w.report(&report)
+	return report, err
+}
+
+// walk follows the chain in the database to its end.
+func (s *Service) walk(ctx context.Context, w *walker, read look) (*Fault, error) {
+	for {
+		var rows []models.LinkedEvent
+		err := read(ctx, func(r *models.Reader) error {
+			var err error
+			rows, err = r.Links(w.sequence, readAtOnce)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		entries := make([]entry, len(rows))
+		for i, row := range rows {
+			entries[i] = entryOf(row)
+		}
+		if fault := w.walk(entries); fault != nil {
+			return fault, nil
+		}
+		if len(rows) < readAtOnce {
+			return w.end(), nil
+		}
+	}
+}
+
+// tail looks at what has no link yet.
+func (s *Service) tail(ctx context.Context, w *walker, read look) (fault *Fault, unsealed int, err error) {
+	var rows []models.AuditEvent
+	err = read(ctx, func(r *models.Reader) error {
+		rows, err = r.Unlinked(zeroTime, readAtOnce)
+		return err
+	})
+	for i := range rows {
+		if fault = w.unsealed(rows[i].ID, rows[i].At); fault != nil {
+			return fault, 0, err
+		}
+		if !rows[i].BodyMatches() {
+			return &Fault{Kind: Changed, Event: rows[i].ID, Detail: "What is shown of it is not what its text says"}, 0, err
+		}
+	}
+	return nil, len(rows), err
+}

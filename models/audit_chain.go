@@ -1,0 +1,266 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// AuditLink gives an event its place in its org's chain. What Hash is made of
+// is internal/audit's to know.
+type AuditLink struct {
+	OrgID        OrgID `gorm:"primaryKey"`
+	Sequence     int64 `gorm:"primaryKey;autoIncrement:false"` // from 1, without gaps
+	EventID      EventID
+	PreviousHash string
+	Hash         string
+}
+
+// AuditCheckpoint is a signed statement: at that time the org's chain had this
+// hash at this sequence, and was whole from the checkpoint before.
+type AuditCheckpoint struct {
+	OrgID     OrgID     `gorm:"primaryKey" json:"org"`
+	Sequence  int64     `gorm:"primaryKey;autoIncrement:false" json:"sequence"`
+	KeyID     string    `gorm:"primaryKey" json:"key_id"`
+	Hash      string    `json:"hash"`
+	At        time.Time `json:"at"`
+	Signature string    `json:"signature"` // Ed25519, base64
+}
+
+// LinkedEvent is a link with its event; Event is nil where there is none any
+// more, Link is zero where there is none yet.
+type LinkedEvent struct {
+	Link  AuditLink
+	Event *AuditEvent
+}
+
+// BodyMatches says whether the columns, which pages show, still say what the
+// body does, which the chain is made over. A body may say more: a later version
+// adds to what it says, and never changes what earlier ones said.
+func (e *AuditEvent) BodyMatches() bool {
+	var told struct {
+		ID    EventID   `json:"id"`
+		Org   OrgID     `json:"org"`
+		At    time.Time `json:"at"`
+		Actor struct {
+			Kind ActorKind `json:"kind"`
+			ID   string    `json:"id"`
+			Name string    `json:"name"`
+		} `json:"actor"`
+		Session SessionID `json:"session"`
+		Source  string    `json:"source"`
+		Action  Action    `json:"action"`
+		Object  struct {
+			Kind string `json:"kind"`
+			ID   string `json:"id"`
+			Name string `json:"name"`
+		} `json:"object"`
+		Outcome Outcome         `json:"outcome"`
+		Before  json.RawMessage `json:"before"`
+		After   json.RawMessage `json:"after"`
+		Request string          `json:"request"`
+	}
+	if json.Unmarshal([]byte(e.Body), &told) != nil || !told.At.Equal(e.At) {
+		return false
+	}
+	for _, pair := range [...][2]string{
+		{string(e.ID), string(told.ID)}, {string(e.OrgID), string(told.Org)},
+		{string(e.ActorKind), string(told.Actor.Kind)}, {e.ActorID, told.Actor.ID}, {e.ActorName, told.Actor.Name},
+		{string(e.SessionID), string(told.Session)}, {e.Source, told.Source}, {string(e.Action), string(told.Action)},
+		{e.ObjectKind, told.Object.Kind}, {e.ObjectID, told.Object.ID}, {e.ObjectName, told.Object.Name},
+		{string(e.Outcome), string(told.Outcome)}, {orNull(e.Before), string(told.Before)}, {orNull(e.After), string(told.After)},
+		{e.RequestID, told.Request},
+	} {
+		// Bytes that are no UTF-8 became replacement characters in the body.
+		if pair[0] != pair[1] && string([]rune(pair[0])) != pair[1] {
+			return false
+		}
+	}
+	return true
+}
+
+// noLink picks the events that are not in the chain yet.
+const noLink = "NOT EXISTS (SELECT 1 FROM audit_links WHERE audit_links.event_id = audit_events.id)"
+
+// oldestID is the least id that NewID can have made at the time or later.
+func oldestID(t time.Time) EventID {
+	if t.IsZero() {
+		return ""
+	}
+	ms := max(t.UnixMilli(), 0)
+	return EventID(fmt.Sprintf("%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff))
+}
+
+// ChainHead returns the last link; its Sequence is 0 where there is none.
+func (r *Reader) ChainHead() (AuditLink, error) {
+	var rows []AuditLink
+	err := r.tx.Order("sequence DESC").Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return AuditLink{OrgID: r.scope.org}, err
+	}
+	return rows[0], nil
+}
+
+// Unlinked returns events that have no link yet, bodies included, in the order
+// in which they are to get one. A zero since looks at all of the history.
+func (r *Reader) Unlinked(since time.Time, limit int) ([]AuditEvent, error) {
+	var rows []AuditEvent
+	err := r.tx.Where("id >= ?", oldestID(since)).Where(noLink).Order("at, id").Limit(limit).Find(&rows).Error
+	return rows, err
+}
+
+// Links returns the links behind a sequence, in order, with their events.
+func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
+	var links []AuditLink
+	if err := r.tx.Where("sequence > ?", after).Order("sequence").Limit(limit).Find(&links).Error; err != nil {
+		return nil, err
+	}
+	ids := make([]EventID, len(links))
+	for i, l := range links {
+		ids[i] = l.EventID
+	}
+	var events []AuditEvent
+	if err := r.tx.Where("id IN ?", ids).Find(&events).Error; err != nil {
+		return nil, err
+	}
+	byID := make(map[EventID]*AuditEvent, len(events))
+	for i := range events {
+		byID[events[i].ID] = &events[i]
+	}
+	rows := make([]LinkedEvent, len(links))
+	for i, l := range links {
+		rows[i] = LinkedEvent{Link: l, Event: byID[l.EventID]}
+	}
+	return rows, nil
+}
+
+// EventsBehind returns the events behind an id that the filter lets through,
+// oldest first, bodies included, each with its link where it has one. The
+// filter's page counts for nothing.
+func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, error) {
+	var events []AuditEvent
+	if err := f.narrow(r.tx.Model(&AuditEvent{})).Where("id > ?", after).Order("id").Limit(limit).Find(&events).Error; err != nil {
+		return nil, err
+	}
+	ids := make([]EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	links, err := r.linksOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]LinkedEvent, len(events))
+	for i := range events {
+		rows[i] = LinkedEvent{Link: links[events[i].ID], Event: &events[i]}
+	}
+	return rows, nil
+}
+
+func (r *Reader) linksOf(ids []EventID) (map[EventID]AuditLink, error) {
+	var links []AuditLink
+	if err := r.tx.Where("event_id IN ?", ids).Find(&links).Error; err != nil {
+		return nil, err
+	}
+	byEvent := make(map[EventID]AuditLink, len(links))
+	for _, l := range links {
+		byEvent[l.EventID] = l
+	}
+	return byEvent, nil
+}
+
+// Sealed says which of the events have their place in the chain.
+func (r *Reader) Sealed(events []AuditEvent) (map[EventID]bool, error) {
+	ids := make([]EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	links, err := r.linksOf(ids)
+	sealed := make(map[EventID]bool, len(links))
+	for id := range links {
+		sealed[id] = true
+	}
+	return sealed, err
+}
+
+// Checkpoints returns all that the database has of the org, in order.
+func (r *Reader) Checkpoints() ([]AuditCheckpoint, error) {
+	var rows []AuditCheckpoint
+	err := r.tx.Order("sequence, at").Find(&rows).Error
+	for i := range rows {
+		rows[i].At = rows[i].At.UTC()
+	}
+	return rows, err
+}
+
+// LastCheckpoint returns the newest; its Sequence is 0 where there is none.
+func (r *Reader) LastCheckpoint() (AuditCheckpoint, error) {
+	var rows []AuditCheckpoint
+	err := r.tx.Order("sequence DESC, at DESC").Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return AuditCheckpoint{OrgID: r.scope.org}, err
+	}
+	rows[0].At = rows[0].At.UTC()
+	return rows[0], nil
+}
+
+// UnlinkedOrgs lists the orgs, the provider's history among them, that have
+// events without a link. A zero since looks at everything.
+func (s *System) UnlinkedOrgs(ctx context.Context, since time.Time) ([]OrgID, error) {
+	var orgs []OrgID
+	err := s.reading(ctx, func(r *Reader) error {
+		return r.tx.Model(&AuditEvent{}).Where("id >= ?", oldestID(since)).Where(noLink).Distinct().Pluck("org_id", &orgs).Error
+	})
+	return orgs, err
+}
+
+// Histories lists every org that has a chain of its own, the provider's first.
+func (s *System) Histories(ctx context.Context) ([]OrgID, error) {
+	list := []OrgID{ProviderOrg}
+	err := s.reading(ctx, func(r *Reader) error {
+		var ids []string
+		if err := r.tx.Model(&orgRow{}).Order("id").Pluck("id", &ids).Error; err != nil {
+			return err
+		}
+		for _, id := range ids {
+			list = append(list, OrgID(id))
+		}
+		return nil
+	})
+	return list, err
+}
+
+// AppendLinks adds to the org's chain. A sequence or an event that has been
+// linked meanwhile is ErrConflict, and nothing is kept.
+func (s *System) AppendLinks(ctx context.Context, org OrgID, links []AuditLink) error {
+	return s.Within(ctx, org, SystemActor, func(w *Writer) error {
+		if err := w.tx.Create(&links).Error; err != nil {
+			return taken(err, "These events have been sealed meanwhile.")
+		}
+		w.touch("seal", string(links[len(links)-1].EventID))
+		return nil
+	})
+}
+
+// AppendCheckpoint keeps a checkpoint; one that is there already stays.
+func (s *System) AppendCheckpoint(ctx context.Context, c AuditCheckpoint) error {
+	err := s.Within(ctx, c.OrgID, SystemActor, func(w *Writer) error {
+		return taken(w.tx.Create(&c).Error, "There is a checkpoint already.")
+	})
+	if CodeOf(err) == CodeConflict {
+		return nil
+	}
+	return err
+}
+
+// taken makes a conflict of a key that is there already.
+func taken(err error, sentence string) error {
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return Conflict(sentence)
+	}
+	return err
+}
