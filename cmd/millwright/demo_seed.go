@@ -159,7 +159,7 @@ func loadSeed(dir string, c config.Config, n int) ([]seedMachine, error) {
 		for _, s := range list {
 			if t := types[s.Type]; s.Cloud == cloud {
 				seeds = append(seeds, lab.SeedMachine{
-					InstanceUUID: s.ID.InstanceUUID(), Name: models.VMName(s.Name, s.ID), Folder: s.Org, Template: s.Template,
+					InstanceUUID: s.ID.InstanceUUID(), Name: models.VMName(s.Name, s.ID), HostName: s.Name, Folder: s.Org, Template: s.Template,
 					VCPUs: t.VCPUs, MemoryMiB: t.MemoryMiB, DiskGiB: t.DiskGiB, IP: s.Address, Power: s.Power,
 				})
 			}

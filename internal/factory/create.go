@@ -63,9 +63,12 @@ func clone(ctx context.Context, v *visit) error {
 	case err == nil:
 		v.vm = &vsphere.VM{Ref: result.Ref, InstanceUUID: v.facts.machine.ID.InstanceUUID()}
 		return nil
-	case code == vsphere.CodeTaskGone, code == vsphere.CodeDuplicateName, vsphere.IsVerdict(err) && vsphere.IsTransient(err):
+	case code == vsphere.CodeTaskGone, code == vsphere.CodeDuplicateName,
+		vsphere.IsVerdict(err) && (vsphere.IsTransient(err) || code == vsphere.CodeNotFound):
 		// Gone: it may have made the VM. Duplicate: an earlier clone, whose
-		// answer was lost, has or will. Either way the look-up tells.
+		// answer was lost, has or will. Not found: a reference from before
+		// vCenter was started anew; what is truly not there, the look-up for
+		// the next clone tells for good. Either way the look-up tells.
 		if err := v.refer(ctx, ""); err != nil {
 			return err
 		}

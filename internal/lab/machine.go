@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -51,7 +52,8 @@ type NIC struct {
 type SeedMachine struct {
 	InstanceUUID string `json:"instance_uuid"`
 	Name         string `json:"name"`
-	Folder       string `json:"folder"` // the org's folder
+	HostName     string `json:"host_name"` // of the guest; the name where empty
+	Folder       string `json:"folder"`    // the org's folder
 	Template     string `json:"template"`
 	VCPUs        int    `json:"vcpus"`
 	MemoryMiB    int    `json:"memory_mib"`
@@ -69,7 +71,7 @@ func (s SeedMachine) machine() Machine {
 		VCPUs: int32(s.VCPUs), // #nosec G115 -- a handful
 		Disks: []Disk{{Key: firstDiskKey, CapacityKiB: int64(s.DiskGiB) * kibPerGiB}},
 		NICs:  []NIC{{Key: firstNICKey, Network: networkName}},
-		Power: s.Power, HostName: s.Name,
+		Power: s.Power, HostName: cmp.Or(s.HostName, s.Name),
 	}
 	if t, ok := TemplateBySlug(s.Template); ok {
 		m.GuestID = t.GuestID

@@ -48,6 +48,11 @@ func (c *Client) Await(ctx context.Context, task TaskRef, progress func(percent 
 	if taskEnded(err) {
 		c.hosts.ended(task)
 	}
+	if IsVerdict(err) && CodeOf(err) == CodeNotFound {
+		// What the task was to work on has gone, maybe with a vCenter that was
+		// started anew: nothing remembered can be relied on.
+		c.forgetInventory()
+	}
 	return result, err
 }
 
