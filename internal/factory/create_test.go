@@ -87,6 +87,7 @@ func TestHundredOrdersOnQuotaOfTenMakeTen(t *testing.T) {
 			t.Errorf("vCenter holds %d machines", n)
 		}
 		r.balanced()
+		r.refusals(map[models.Action]int{models.ActionMachineCreate: 90})
 	})
 }
 

@@ -87,6 +87,11 @@ func (f *Factory) removeLeftover(ctx context.Context, c *cloud, m models.Machine
 	if err != nil {
 		return false, err
 	}
+	// A retry may have taken the machine up again since the list was made.
+	left, err := f.system.Leftovers(ctx, c.id, []models.MachineID{m.ID})
+	if err != nil || len(left) == 0 {
+		return false, err
+	}
 	if vm.Power == vsphere.PoweredOn {
 		ref, err := c.StartPower(ctx, vm.Ref, vsphere.PowerOff)
 		if err != nil {

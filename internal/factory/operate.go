@@ -2,6 +2,7 @@ package factory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/millwright/millwright/models"
@@ -16,14 +17,21 @@ func (f *Factory) power(ctx context.Context, scope *models.Scope, id models.Mach
 	if _, known := models.PowerRules[op]; !known {
 		return models.Task{}, models.Invalid(map[string]string{"op": "There is no such operation."})
 	}
-	var t models.Task
+	var (
+		t      models.Task
+		object models.Object
+	)
 	err := scope.Change(ctx, func(w *models.Writer) error {
 		m, err := w.Machine(id)
 		if err != nil {
 			return err
 		}
 		t = models.Task{MachineID: m.ID, MachineName: m.Name, Kind: models.TaskPower, Op: op, RetryOf: retryOf}
-		if m.TaskID == "" && !op.AllowedFrom(m.State) {
+		object = m.Object()
+		if !op.AllowedFrom(m.State) {
+			if m.TaskID != "" {
+				return models.Conflict(fmt.Sprintf("Something is already being done to %s. Wait until its task has ended.", m.Name))
+			}
 			return models.Conflict(fmt.Sprintf("%s is %s; it can't be asked to %s now.", m.Name, m.State, op))
 		}
 		return f.begin(ctx, w, &t, models.Event{ // one active Task per machine: InsertTask refuses a second
@@ -31,7 +39,22 @@ func (f *Factory) power(ctx context.Context, scope *models.Scope, id models.Mach
 			Before: map[string]any{"state": m.State}, After: map[string]any{"op": op},
 		})
 	})
-	return t, err
+	return t, f.refuse(ctx, scope, models.ActionMachinePower, object, err)
+}
+
+// refuse tells the history of what was asked for in vain, for want of room or
+// because of something else under way, and hands the reason on.
+func (f *Factory) refuse(ctx context.Context, scope *models.Scope, action models.Action, object models.Object, reason error) error {
+	var why *models.Error
+	if !errors.As(reason, &why) || (why.Code != models.CodeQuota && why.Code != models.CodeConflict) {
+		return reason
+	}
+	err := f.system.RecordIn(ctx, scope.Org().ID, scope.Actor(), models.Event{
+		Action: action, Object: object, Outcome: models.OutcomeRefused, After: map[string]any{"reason": why.Message}})
+	if err != nil {
+		f.log.WarnContext(ctx, "a refusal was not recorded", "error", err)
+	}
+	return reason
 }
 
 // Delete accepts the removal of a machine. confirm must be its name.
@@ -45,12 +68,16 @@ func (f *Factory) Delete(ctx context.Context, scope *models.Scope, id models.Mac
 }
 
 func (f *Factory) delete(ctx context.Context, scope *models.Scope, id models.MachineID, check func(models.MachineRow) error, retryOf models.TaskID) (models.Task, error) {
-	var t models.Task
+	var (
+		t      models.Task
+		object models.Object
+	)
 	err := scope.Change(ctx, func(w *models.Writer) error {
 		m, err := w.Machine(id)
 		if err != nil {
 			return err
 		}
+		object = m.Object()
 		if err := check(m); err != nil {
 			return err
 		}
@@ -67,5 +94,5 @@ func (f *Factory) delete(ctx context.Context, scope *models.Scope, id models.Mac
 		}
 		return w.MoveMachine(m.ID, models.MachineDeleting, nil)
 	})
-	return t, err
+	return t, f.refuse(ctx, scope, models.ActionMachineDelete, object, err)
 }

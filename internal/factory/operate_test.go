@@ -107,6 +107,7 @@ func TestOneActiveTaskPerMachine(t *testing.T) {
 		if got := r.machine(m.ID).State; got != models.MachineRunning {
 			t.Errorf("the refused delete left it %s", got)
 		}
+		r.refusals(map[models.Action]int{models.ActionMachinePower: 1, models.ActionMachineDelete: 1})
 	})
 }
 

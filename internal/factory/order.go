@@ -13,7 +13,7 @@ import (
 func (f *Factory) Order(ctx context.Context, scope *models.Scope, o models.Order) ([]models.Machine, error) {
 	plan, err := f.Plan(ctx, scope, o)
 	if err != nil {
-		return nil, err
+		return nil, f.refuse(ctx, scope, models.ActionMachineCreate, models.Object{Kind: "machine", Name: plan.Order.Name}, err)
 	}
 	var made []models.Machine
 	err = scope.Change(ctx, func(w *models.Writer) error {
@@ -28,7 +28,7 @@ func (f *Factory) Order(ctx context.Context, scope *models.Scope, o models.Order
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, f.refuse(ctx, scope, models.ActionMachineCreate, models.Object{Kind: "machine", Name: plan.Order.Name}, err)
 	}
 	return made, nil
 }

@@ -389,3 +389,20 @@ func (r *rig) outcomes(id models.MachineID) []string {
 	}))
 	return list
 }
+
+// refusals compares how many of each were told as refused.
+func (r *rig) refusals(want map[models.Action]int) {
+	r.t.Helper()
+	r.must(r.scope.Read(context.Background(), func(rd *models.Reader) error {
+		for action, n := range want {
+			page, err := rd.Events(models.EventFilter{Action: action, Outcome: models.OutcomeRefused, Page: models.Paging{Limit: 200}})
+			if err != nil {
+				return err
+			}
+			if len(page.Rows) != n {
+				r.t.Errorf("%s: %d refusals are told, want %d", action, len(page.Rows), n)
+			}
+		}
+		return nil
+	}))
+}
