@@ -224,7 +224,10 @@ func TestPowerAnswersByState(t *testing.T) {
 	if err := json.Unmarshal(answer.Body.Bytes(), &told); err != nil || answer.Code != http.StatusConflict || told.Code != "conflict" || told.Message == "" {
 		t.Errorf("again, by script: %d %s", answer.Code, answer.Body)
 	}
-	if told := p.events(models.EventFilter{Action: models.ActionMachinePower}); len(told) != 1 || told[0].ActorName != "User of acme" || told[0].ObjectName != "web-1" {
+	if refused := p.events(models.EventFilter{Action: models.ActionMachinePower, Outcome: models.OutcomeRefused}); len(refused) != 2 {
+		t.Errorf("%d refusals are told, want 2", len(refused))
+	}
+	if told := p.events(models.EventFilter{Action: models.ActionMachinePower, Outcome: models.OutcomeAccepted}); len(told) != 1 || told[0].ActorName != "User of acme" || told[0].ObjectName != "web-1" {
 		t.Errorf("history: %+v", told)
 	}
 }
