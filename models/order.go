@@ -23,11 +23,9 @@ type Plan struct {
 	Quota              []QuotaAfter
 }
 
-// HoursPerMonth is how many hours a month's price counts: 365 × 24 ÷ 12.
+// HoursPerMonth is how many hours a month's price counts, as cloud price lists
+// do: 365 × 24 ÷ 12.
 const HoursPerMonth = 730
-
-// PricePerMonthMicros is the price of a month without a break.
-func (p *Plan) PricePerMonthMicros() int64 { return p.PricePerHourMicros * HoursPerMonth }
 
 // Placement is one cloud that was considered.
 type Placement struct {

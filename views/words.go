@@ -254,11 +254,8 @@ func hourlyPrice(micros int64) string {
 	return currency + strconv.FormatFloat(float64(micros)/1e6, 'f', 4, 64)
 }
 
-// hoursPerMonth is 365 × 24 ÷ 12, as cloud price lists count.
-const hoursPerMonth = 730
-
 func monthlyPrice(microsPerHour int64) string {
-	return currency + strconv.FormatFloat(float64(microsPerHour)*hoursPerMonth/1e6, 'f', 2, 64)
+	return currency + strconv.FormatFloat(float64(microsPerHour)*models.HoursPerMonth/1e6, 'f', 2, 64)
 }
 
 func count(n int, one, many string) string {

@@ -42,7 +42,6 @@ type timing struct {
 	recheck time.Duration // between two looks at whether a socket may stay
 	blind   time.Duration // that a socket stays when the look fails
 	linger  time.Duration // for a closed browser to take notice
-	sweep   time.Duration // between two clearings of old tickets
 	report  time.Duration // between two notes of which sockets are open
 	silent  time.Duration // that a socket counts as open without such a note
 }
@@ -51,7 +50,7 @@ var production = timing{
 	ping: 15 * time.Second, read: 45 * time.Second, write: 20 * time.Second,
 	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second,
 	recheck: 3 * time.Second, blind: 30 * time.Second,
-	linger: 2 * time.Second, sweep: 10 * time.Minute,
+	linger: 2 * time.Second,
 	report: 30 * time.Second, silent: 3 * time.Minute,
 }
 
@@ -126,7 +125,6 @@ func (s *Service) Run(ctx context.Context) error {
 	}()
 	var all errgroup.Group
 	all.Go(func() error { s.guard(ctx); return nil })
-	all.Go(func() error { s.sweepTickets(ctx); return nil })
 	all.Go(func() error { s.report(ctx); return nil })
 	return all.Wait()
 }
@@ -146,14 +144,6 @@ func (s *Service) report(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "can't note which consoles are open", "error", err)
-		}
-	}
-}
-
-func (s *Service) sweepTickets(ctx context.Context) {
-	for wait(ctx, s.timing.sweep) {
-		if err := s.system.SweepConsoleTickets(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "can't clear old console tickets", "error", err)
 		}
 	}
 }
