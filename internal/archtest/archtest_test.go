@@ -34,6 +34,9 @@ var allowed = map[string][]string{
 	"internal/console":  {"models", "internal/vsphere"},
 	"internal/factory":  {"models", "internal/vsphere", "internal/jobs"},
 	"internal/lab":      {},
+	"internal/edge":     {},
+	"internal/network":  {"models", "internal/edge"},
+	"internal/gateway":  {"internal/edge"},
 	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
 		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab"},
 }
