@@ -22,7 +22,10 @@ var (
 	endTicket      = ending{4401, "ticket unknown, used or expired"}
 	endForbidden   = ending{4403, "not allowed any more"}
 	endGone        = ending{4404, "machine gone"}
+	endTakenOver   = ending{4408, "taken over"} // a notice before it says by whom
 	endNotOn       = ending{4409, "machine not powered on"}
+	endClosedBy    = ending{4410, "closed by an admin"} // a notice before it says by whom
+	endOccupied    = ending{4423, "somebody else operates it"}
 	endTooMany     = ending{4429, "too many"}
 	endUnreachable = ending{4502, "hypervisor unreachable"}
 	endUpstream    = ending{4503, "upstream lost"}
