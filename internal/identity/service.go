@@ -43,6 +43,9 @@ func New(system *models.System, simultaneousHashes int) *Service {
 	return &Service{system: system, passwords: newPasswords(simultaneousHashes)}
 }
 
+// Compared is how many passwords were compared with a hash so far.
+func (s *Service) Compared() int64 { return s.passwords.hashed.Load() }
+
 // Attempt is one try at signing in.
 type Attempt struct {
 	Email     string

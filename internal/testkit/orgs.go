@@ -121,12 +121,21 @@ func (w *World) Scope(t testing.TB, email, org string) *models.Scope {
 // Machine stores a running machine of Acme's user in Public, quota taken,
 // without any vCenter behind it.
 func (w *World) Machine(t testing.TB, name string) models.Machine {
+	return w.MachineOf(t, "acme", name)
+}
+
+// MachineOf stores such a machine of the named org's user.
+func (w *World) MachineOf(t testing.TB, org, name string) models.Machine {
 	t.Helper()
-	scope := w.Scope(t, "user@acme.example", "acme")
+	scope := w.Scope(t, "user@"+org+".example", org)
+	network := w.AcmeNetworks[w.Public.ID]
+	if org == w.Globex.Slug {
+		network = w.GlobexNetwork
+	}
 	m := models.Machine{
 		ID: models.NewID[models.MachineID](), Name: name, TemplateID: w.Template.ID, InstanceTypeID: w.Small.ID,
 		VCPUs: w.Small.VCPUs, MemoryMiB: w.Small.MemoryMiB, DiskGiB: w.Small.DiskGiB, PricePerHourMicros: w.Small.PricePerHourMicros,
-		CloudID: w.Public.ID, NetworkID: w.AcmeNetworks[w.Public.ID].ID, OwnerID: scope.UserID(),
+		CloudID: w.Public.ID, NetworkID: network.ID, OwnerID: scope.UserID(),
 	}
 	err := scope.Change(context.Background(), func(tx *models.Writer) error {
 		if err := tx.TakeQuota(m.Amounts()); err != nil {

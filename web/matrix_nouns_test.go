@@ -1,0 +1,92 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millwright/millwright/models"
+)
+
+// The table that a new route is entered in when its address has a parameter
+// of a new kind: how to make one real thing of that kind, and return its id.
+//
+// The key is what stands before the parameter ("machines" for
+// /orgs/:org/machines/:id), with the room before it outside an org
+// ("account/tokens", "provider/clouds"). whose is the org's slug within an
+// org, the account's address under /account, and "" elsewhere.
+var nouns = map[string]func(m *matrix, whose string) string{
+	"machines": func(m *matrix, org string) string { return string(m.p.MachineOf(m.p.t, org, m.name()).ID) },
+	"tasks":    func(m *matrix, org string) string { return m.task(org) },
+
+	"account/sessions": func(m *matrix, email string) string {
+		who, _ := m.sessionOf(email, models.Now(), models.Now().AddDate(0, 0, 1))
+		return string(who.Session.ID)
+	},
+	"account/tokens": func(m *matrix, email string) string { return m.tokenOf(email) },
+}
+
+// fileParam stands for the name of an asset, which is the same for everybody.
+const fileParam = "x"
+
+// task orders a machine and returns its task, which no worker takes.
+func (m *matrix) task(org string) string {
+	t := m.p.t
+	t.Helper()
+	made, err := m.p.factory.Order(context.Background(), m.p.Scope(t, "user@"+org+".example", org),
+		models.Order{Name: m.name(), Template: m.p.Template.Slug, InstanceType: m.p.Small.Slug})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id models.TaskID
+	err = m.p.System.Look(context.Background(), made[0].OrgID, func(r *models.Reader) error {
+		task, err := r.LatestTask(made[0].ID)
+		id = task.ID
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(id)
+}
+
+// tokenOf makes a token of the account in one of its orgs; accounts without an
+// org have none, and their own is one that nobody has.
+func (m *matrix) tokenOf(email string) string {
+	org := m.orgOf(email)
+	if org == "" {
+		return m.invented()
+	}
+	_, id := m.token(email, org, models.RoleAuditor, models.Now().AddDate(0, 0, 1))
+	return string(id)
+}
+
+// name is one that no machine has yet.
+func (m *matrix) name() string {
+	m.names++
+	return fmt.Sprintf("m-%d", m.names)
+}
+
+// invented is an id that nothing has.
+func (m *matrix) invented() string { return models.NewID[string]() }
+
+// parameters lists a route's, each with its key in the table above.
+func parameters(path string) map[string]string {
+	prefix := ""
+	rest, tenant := strings.CutPrefix(path, orgPrefix)
+	if !tenant {
+		if first, _, more := strings.Cut(strings.TrimPrefix(path, "/"), "/"); more {
+			prefix = first + "/"
+		}
+	}
+	list := map[string]string{}
+	before := ""
+	for _, part := range strings.Split(rest, "/") {
+		if strings.HasPrefix(part, ":") {
+			list[part] = strings.TrimPrefix(prefix, before+"/") + before
+			continue
+		}
+		before = part
+	}
+	return list
+}
