@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,13 +36,43 @@ func (h *Console) Show(c echo.Context, scope *models.Scope) error {
 	return Render(c, http.StatusOK, views.Console(p))
 }
 
-// Ticket makes a ticket for one socket.
+// occupiedBy is who stands in the way, as the page is told.
+type occupiedBy struct {
+	Name  string             `json:"name"`
+	Since time.Time          `json:"since"`
+	Mode  models.ConsoleMode `json:"mode"`
+}
+
+// Ticket makes a ticket for one socket, or says who operates the machine.
 func (h *Console) Ticket(c echo.Context, scope *models.Scope) error {
 	machine, err := id[models.MachineID](c, "machine")
 	if err != nil {
 		return err
 	}
-	ticket, err := h.console.Issue(c.Request().Context(), scope, machine, h.console.Origin(c.Request()))
+	in, err := form(c)
+	if err != nil {
+		return err
+	}
+	ask := models.ConsoleAsk{
+		Mode:     choice(in, "mode", []models.ConsoleMode{models.ConsoleOperate, models.ConsoleView}),
+		Takeover: in.text("takeover", maxName) == "yes",
+		Resumes:  models.ConsoleSessionID(in.text("resume", maxID)),
+	}
+	if err := in.err(); err != nil {
+		return err
+	}
+	if ask.Mode == "" {
+		ask.Mode = models.ConsoleOperate
+	}
+	ticket, err := h.console.Issue(c.Request().Context(), scope, machine, h.console.Origin(c.Request()), ask)
+	var occupied *console.Occupied
+	if errors.As(err, &occupied) {
+		viewers := make([]occupiedBy, 0, len(occupied.Operators))
+		for _, v := range occupied.Operators {
+			viewers = append(viewers, occupiedBy{Name: v.UserName, Since: v.OpenedAt, Mode: v.Mode})
+		}
+		return c.JSON(http.StatusConflict, map[string]any{"code": "occupied", "message": occupied.Error(), "viewers": viewers})
+	}
 	if err != nil {
 		return err
 	}

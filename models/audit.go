@@ -26,7 +26,10 @@ const (
 	ActionConsoleTicket Action = "console.ticket"
 	ActionConsoleOpen   Action = "console.open"
 	ActionConsoleClose  Action = "console.close"
+	ActionConsoleEnd    Action = "console.end" // somebody else's, by an admin
 	ActionConsoleRefuse Action = "console.refused"
+	ActionConsoleVMRC   Action = "console.vmrc"  // an operator's native client
+	ActionMachineMedia  Action = "machine.media" // its virtual CD
 	ActionAccessRefused Action = "access.refused"
 	ActionPasswordSet   Action = "user.password"
 	ActionFactorOn      Action = "user.second_factor_on"
@@ -42,9 +45,9 @@ const (
 
 // Actions lists the closed list, in the order of a menu.
 var Actions = []Action{
-	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineState,
+	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineMedia, ActionMachineState,
 	ActionTaskCancel, ActionTaskRetry,
-	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleRefuse,
+	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
 	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
 	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionTokenCreate, ActionTokenRevoke,
 	ActionAccessRefused, ActionConfigChange,

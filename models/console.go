@@ -23,6 +23,8 @@ type ConsoleTicket struct {
 	UserID     UserID
 	SessionID  SessionID
 	Mode       ConsoleMode
+	Takeover   bool             // ends whoever operates the machine
+	Resumes    ConsoleSessionID // the lost console that this one stands in for, or ""
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	RedeemedAt *time.Time
@@ -38,12 +40,30 @@ type ConsoleSession struct {
 	Mode      ConsoleMode
 	Node      string // the portal node that carries it
 	Source    string
+	Host      string // the ESXi host, as last seen; for the operator
 	OpenedAt  time.Time
 	SeenAt    time.Time // when its node last said that it is open
 	ClosedAt  *time.Time
 	BytesIn   int64 // from the browser
 	BytesOut  int64 // to the browser
 	Reason    string
+	AskedEnd  ConsoleEnd // why it has been told to end, "" where it hasn't
+	AskedBy   string     // by whom
+}
+
+// ConsoleEnd is why somebody else ends a console.
+type ConsoleEnd string
+
+const (
+	ConsoleTakenOver ConsoleEnd = "taken_over" // by who operates the machine now
+	ConsoleClosedBy  ConsoleEnd = "closed_by"  // by an org admin or an operator
+)
+
+// ConsoleAsk is what somebody wants of a machine's screen.
+type ConsoleAsk struct {
+	Mode     ConsoleMode
+	Takeover bool
+	Resumes  ConsoleSessionID
 }
 
 // ConsoleGrant is a redeemed ticket: who may see which machine, and how.
@@ -55,16 +75,19 @@ type ConsoleGrant struct {
 }
 
 // InsertConsoleTicket stores a ticket for the Writer's actor.
-func (w *Writer) InsertConsoleTicket(hash string, m *Machine, mode ConsoleMode, ttl time.Duration) (ConsoleTicket, error) {
+func (w *Writer) InsertConsoleTicket(hash string, m *Machine, ask ConsoleAsk, ttl time.Duration) (ConsoleTicket, error) {
 	t := ConsoleTicket{
 		Hash: hash, MachineID: m.ID, UserID: UserID(w.actor.ID), SessionID: w.actor.SessionID,
-		Mode: mode, CreatedAt: Now(), ExpiresAt: Now().Add(ttl),
+		Mode: ask.Mode, Takeover: ask.Takeover, Resumes: ask.Resumes, CreatedAt: Now(), ExpiresAt: Now().Add(ttl),
 	}
 	if err := w.tx.Create(&t).Error; err != nil {
 		return t, err
 	}
-	return t, w.Record(Event{Action: ActionConsoleTicket, Object: m.Object(), Outcome: OutcomeSucceeded,
-		After: map[string]any{"mode": mode}})
+	after := map[string]any{"mode": ask.Mode}
+	if ask.Takeover {
+		after["takeover"] = true
+	}
+	return t, w.Record(Event{Action: ActionConsoleTicket, Object: m.Object(), Outcome: OutcomeSucceeded, After: after})
 }
 
 // RedeemConsoleTicket spends a ticket: one UPDATE decides single use, expiry
@@ -112,41 +135,6 @@ func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, R
 	return r.liveToken(org, user, TokenID(session))
 }
 
-// ConsoleAllowed says whether an open console may stay open: session, account,
-// membership with the permission, and a machine that still runs.
-func (s *System) ConsoleAllowed(ctx context.Context, t ConsoleTicket) (role Role, state MachineState, err error) {
-	err = s.reading(ctx, func(r *Reader) error {
-		var m Machine
-		if err := r.tx.Limit(1).Find(&m, "org_id = ? AND id = ?", t.OrgID, t.MachineID).Error; err != nil {
-			return err
-		}
-		state = m.State
-		_, role, err = r.liveMember(t.OrgID, t.UserID, t.SessionID)
-		return err
-	})
-	return role, state, err
-}
-
-// OpenConsole stores a console session, takes the org's console quota and
-// tells the history, in one transaction.
-func (s *System) OpenConsole(ctx context.Context, g ConsoleGrant, node string) (ConsoleSession, error) {
-	c := ConsoleSession{
-		ID: NewID[ConsoleSessionID](), MachineID: g.Machine.ID, UserID: g.Ticket.UserID, SessionID: g.Ticket.SessionID,
-		Mode: g.Ticket.Mode, Node: node, Source: g.Actor.Source, OpenedAt: Now(), SeenAt: Now(),
-	}
-	err := s.Within(ctx, g.Ticket.OrgID, g.Actor, func(w *Writer) error {
-		if err := w.TakeQuota(Amounts{ResourceConsoles: 1}); err != nil {
-			return err
-		}
-		if err := w.tx.Create(&c).Error; err != nil {
-			return err
-		}
-		return w.Record(Event{Action: ActionConsoleOpen, Object: g.Machine.Object(), Outcome: OutcomeSucceeded,
-			After: map[string]any{"mode": c.Mode, "console": c.ID}})
-	})
-	return c, err
-}
-
 // CloseConsole ends a console session, once, and tells the history.
 func (s *System) CloseConsole(ctx context.Context, c ConsoleSession, actor Actor, machine Object, reason string, bytesIn, bytesOut int64) error {
 	return s.Within(ctx, c.OrgID, actor, func(w *Writer) error {
@@ -164,6 +152,10 @@ func (w *Writer) closeConsole(c ConsoleSession, machine Object, reason string, b
 	if err := w.ReturnQuota(Amounts{ResourceConsoles: 1}); err != nil {
 		return err
 	}
+	if err := w.returnConsoleLoad(c); err != nil {
+		return err
+	}
+	w.touch("console", string(c.MachineID))
 	return w.Record(Event{Action: ActionConsoleClose, Object: machine, Outcome: OutcomeSucceeded, After: map[string]any{
 		"console": c.ID, "reason": reason, "bytes_in": bytesIn, "bytes_out": bytesOut,
 		"seconds": int64(now.Sub(c.OpenedAt).Seconds()),
@@ -175,14 +167,37 @@ func (s *System) CloseStaleConsoles(ctx context.Context, node string) error {
 	return s.closeConsoles(ctx, "the portal was restarted", "node = ?", node)
 }
 
-// SeeConsoles notes that these sessions are open still.
-func (s *System) SeeConsoles(ctx context.Context, ids []ConsoleSessionID) error {
-	if len(ids) == 0 {
-		return nil
+// ConsoleTraffic is what a console has carried so far.
+type ConsoleTraffic struct {
+	ID      ConsoleSessionID
+	In, Out int64
+}
+
+// SeeConsoles notes that these sessions are open still, and of some what they
+// have carried. It announces nothing: there may be thousands, every few seconds.
+func (s *System) SeeConsoles(ctx context.Context, ids []ConsoleSessionID, traffic []ConsoleTraffic) error {
+	const atOnce = 500
+	for len(ids) > 0 || len(traffic) > 0 {
+		some, of := ids[:min(len(ids), atOnce)], traffic[:min(len(traffic), atOnce)]
+		ids, traffic = ids[len(some):], traffic[len(of):]
+		err := s.changing(ctx, func(w *Writer) error {
+			for _, t := range of {
+				err := w.tx.Model(&ConsoleSession{}).Where("id = ? AND closed_at IS NULL", t.ID).
+					Updates(map[string]any{"bytes_in": t.In, "bytes_out": t.Out}).Error
+				if err != nil {
+					return err
+				}
+			}
+			if len(some) == 0 {
+				return nil
+			}
+			return w.tx.Model(&ConsoleSession{}).Where("id IN ? AND closed_at IS NULL", some).Update("seen_at", Now()).Error
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return s.changing(ctx, func(w *Writer) error {
-		return w.tx.Model(&ConsoleSession{}).Where("id IN ? AND closed_at IS NULL", ids).Update("seen_at", Now()).Error
-	})
+	return nil
 }
 
 // CloseLostConsoles ends what no node has spoken for during the given time: its

@@ -20,7 +20,7 @@ func TestTicketIsRedeemedOnce(t *testing.T) {
 		s := w.Scope(t, "user@acme.example", "acme")
 		issue := func(hash string, ttl time.Duration) {
 			err := s.Change(ctx, func(tx *models.Writer) error {
-				_, err := tx.InsertConsoleTicket(hash, &m, models.ConsoleOperate, ttl)
+				_, err := tx.InsertConsoleTicket(hash, &m, models.ConsoleAsk{Mode: models.ConsoleOperate}, ttl)
 				return err
 			})
 			if err != nil {
@@ -56,7 +56,7 @@ func TestTicketIsRedeemedOnce(t *testing.T) {
 		if g.Machine.ID != m.ID || g.Role != models.RoleUser || g.Actor.Name == "" || g.Ticket.OrgID != w.Acme.ID {
 			t.Errorf("grant is %+v", g)
 		}
-		c, err := w.System.OpenConsole(ctx, g, "node-1")
+		c, err := w.System.OpenConsole(ctx, g, "node-1", models.ConsoleLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,8 @@ const (
 	MachineOperate Permission = "machine.operate" // power, rename
 	MachineDelete  Permission = "machine.delete"
 	ConsoleOpen    Permission = "console.open"
-	TaskControl    Permission = "task.control" // cancel, retry
+	ConsoleManage  Permission = "console.manage" // see who has one open, and close it
+	TaskControl    Permission = "task.control"   // cancel, retry
 
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
@@ -42,6 +43,7 @@ var permissions = map[Permission][]Role{
 	MachineOperate: {RoleAdmin, RoleUser},
 	MachineDelete:  {RoleAdmin, RoleUser},
 	ConsoleOpen:    {RoleAdmin, RoleUser},
+	ConsoleManage:  {RoleAdmin},
 	TaskControl:    {RoleAdmin, RoleUser},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},

@@ -83,6 +83,7 @@ var actionWords = map[models.Action]string{
 	models.ActionMachineState: "saw a change of", models.ActionTaskCancel: "cancelled the task of", models.ActionTaskRetry: "retried the task of",
 	models.ActionConsoleTicket: "asked for the console of", models.ActionConsoleOpen: "opened the console of",
 	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
+	models.ActionConsoleEnd: "ended somebody's console of", models.ActionConsoleVMRC: "asked for a VMRC link to", models.ActionMachineMedia: "changed the virtual CD of",
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
 	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
 }
@@ -96,6 +97,7 @@ var actionNames = map[models.Action]string{
 	models.ActionMachineState: "State seen", models.ActionTaskCancel: "Cancel task", models.ActionTaskRetry: "Retry task",
 	models.ActionConsoleTicket: "Console ticket", models.ActionConsoleOpen: "Open console",
 	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
+	models.ActionConsoleEnd: "End somebody's console", models.ActionConsoleVMRC: "VMRC link", models.ActionMachineMedia: "Change virtual CD",
 	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
 	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
 }

@@ -30,6 +30,8 @@ var (
 	endUnreachable = ending{4502, "hypervisor unreachable"}
 	endUpstream    = ending{4503, "upstream lost"}
 	endNodeDown    = ending{1012, "node going down"}
+	// endResumed: the page itself has come back on another socket.
+	endResumed = ending{1000, "resumed by a new connection"}
 	// endInternal: the portal can't decide, most likely for want of its database.
 	endInternal = ending{1011, "portal failed"}
 	// endGibberish: a viewer's message whose length can't be told, behind which
@@ -58,6 +60,8 @@ func openEnding(err error) ending {
 	switch models.CodeOf(err) {
 	case models.CodeQuota, models.CodeTooMany:
 		return endTooMany
+	case models.CodeConflict:
+		return endOccupied
 	case models.CodeNotFound:
 		return endTicket
 	default:

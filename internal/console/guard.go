@@ -2,19 +2,16 @@ package console
 
 import (
 	"context"
+	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/millwright/millwright/models"
 )
 
-// checksAtOnce bounds what the guard asks of the database at a time.
-const checksAtOnce = 4
-
-// guard ends sockets whose user or machine is no longer what it was. A change
-// that this or another node announces is looked into at once; the regular
-// round finds what nobody announces, such as a session's end by time.
+// guard ends sockets whose user or machine is no longer what it was, and tells
+// pages who else looks. A change that this or another node announces is looked
+// into at once; the regular round finds what nobody announces, such as a
+// session's end by time.
 func (s *Service) guard(ctx context.Context) {
 	changes, stop := s.system.Watch()
 	defer stop()
@@ -25,22 +22,57 @@ func (s *Service) guard(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case c := <-changes:
-			s.recheck(ctx, s.concerned(c))
+			s.look(ctx, gather(c, changes))
 		case <-round.C:
 			s.recheck(ctx, s.sockets())
 		}
 	}
 }
 
+// gather takes what waits already: a node that goes down announces hundreds of
+// ends at once.
+func gather(first models.Change, changes <-chan models.Change) []models.Change {
+	list := []models.Change{first}
+	for {
+		select {
+		case c := <-changes:
+			if !slices.Contains(list, c) {
+				list = append(list, c)
+			}
+		default:
+			return list
+		}
+	}
+}
+
+// look sees to the sockets that the changes concern, each once.
+func (s *Service) look(ctx context.Context, changes []models.Change) {
+	concerned := map[*socket]bool{} // and whether who else looks has changed
+	for _, c := range changes {
+		for _, k := range s.concerned(c) {
+			concerned[k] = concerned[k] || c.Kind == "console" || c.Kind == "all"
+		}
+	}
+	var check, show []*socket
+	for k, others := range concerned {
+		check = append(check, k)
+		if others {
+			show = append(show, k)
+		}
+	}
+	s.recheck(ctx, check)
+	s.showViewers(ctx, show)
+}
+
 // concerned lists the sockets that a change may end.
 func (s *Service) concerned(c models.Change) []*socket {
 	var hit func(k *socket) bool
 	switch c.Kind {
-	case "machine":
+	case "machine", "console":
 		hit = func(k *socket) bool { return string(k.ticket.MachineID) == c.ID }
 	case "session", "token":
 		hit = func(k *socket) bool { return string(k.ticket.SessionID) == c.ID }
-	case "member", "user", "all": // rare: look at everybody
+	case "member", "user", "org", "all": // rare: look at everybody
 		hit = func(*socket) bool { return true }
 	default:
 		return nil
@@ -56,30 +88,65 @@ func (s *Service) concerned(c models.Change) []*socket {
 	return list
 }
 
+// recheck ends those of the sockets that have to. A database that doesn't
+// answer ends them too, after a while: whoever revokes something on another
+// node may rely on it.
 func (s *Service) recheck(ctx context.Context, sockets []*socket) {
-	var group errgroup.Group
-	group.SetLimit(checksAtOnce)
-	for _, c := range sockets {
-		group.Go(func() error { s.recheckOne(ctx, c); return nil })
-	}
-	_ = group.Wait()
-}
-
-// recheckOne ends the socket where it has to. A database that doesn't answer
-// ends it too, after a while: whoever revokes something on another node may
-// rely on it.
-func (s *Service) recheckOne(ctx context.Context, c *socket) {
-	ctx, cancel := context.WithTimeout(ctx, s.timing.blind)
-	defer cancel()
-	role, state, err := s.system.ConsoleAllowed(ctx, c.ticket)
-	if err != nil {
-		if time.Since(c.confirmed) > s.timing.blind {
-			go c.end(endInternal)
-		}
+	if len(sockets) == 0 {
 		return
 	}
-	c.confirmed = time.Now()
-	if e, over := verdict(role, state); over {
-		go c.end(e) // may wait for a stuck browser
+	ids := make([]models.ConsoleSessionID, 0, len(sockets))
+	for _, c := range sockets {
+		ids = append(ids, c.session)
+	}
+	looking, cancel := context.WithTimeout(ctx, s.timing.blind/3)
+	defer cancel()
+	standings, err := s.system.ConsoleStandings(looking, ids)
+	for _, c := range sockets {
+		if err != nil {
+			if time.Since(c.confirmed) > s.timing.blind {
+				go c.end(endInternal)
+			}
+			continue
+		}
+		c.confirmed = time.Now()
+		s.judge(c, standings[c.session])
+	}
+}
+
+// judge ends the socket where it has to; the ends may wait for a stuck browser.
+func (s *Service) judge(c *socket, st models.ConsoleStanding) {
+	if e, over := verdict(st.Role, st.State); over {
+		go c.end(e)
+		return
+	}
+	switch {
+	case st.Asked == models.ConsoleTakenOver:
+		go c.endBy(endTakenOver, &notice{Kind: st.Asked, By: st.AskedBy, Text: st.AskedBy + " has taken over this console."})
+	case st.Asked == models.ConsoleClosedBy:
+		go c.endBy(endClosedBy, &notice{Kind: st.Asked, By: st.AskedBy, Text: st.AskedBy + " has closed this console."})
+	case st.Ended:
+		go c.end(endResumed)
+	}
+}
+
+// showViewers tells the pages who has their machines' consoles open.
+func (s *Service) showViewers(ctx context.Context, sockets []*socket) {
+	machines := map[models.MachineID][]*socket{}
+	for _, c := range sockets {
+		if c.talk.heard.Load() {
+			machines[c.ticket.MachineID] = append(machines[c.ticket.MachineID], c)
+		}
+	}
+	for machine, list := range machines {
+		looking, cancel := context.WithTimeout(ctx, s.timing.blind/3)
+		rows, err := s.system.ConsoleViewers(looking, list[0].ticket.OrgID, machine)
+		cancel()
+		if err != nil {
+			return // told with the next change, or not: they only want to know
+		}
+		for _, c := range list {
+			go c.show(rows) // may wait for a stuck browser
+		}
 	}
 }

@@ -2,7 +2,9 @@ package console
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ func TestSignOutClosesTheSocket(t *testing.T) {
 	b := newBench(t, func(s *Service) { s.timing.recheck = time.Hour })
 	u := b.user()
 	conn, screen := b.watch(u, models.ConsoleOperate)
-	other, _ := b.watch(b.user(), models.ConsoleOperate)
+	other, _ := b.watch(b.user(), models.ConsoleView)
 	if err := b.world.System.RevokeSession(context.Background(), u.who); err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +84,15 @@ func TestQuotaOfConsolesHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := b.user()
+	early := b.ticket(u, models.ConsoleOperate)
 	first, _ := b.watch(u, models.ConsoleOperate)
-	b.wantClose(b.connect(u, b.ticket(u, models.ConsoleOperate)), endTooMany)
+	b.wantClose(b.connect(u, early), endTooMany)
 	b.wantEvent(models.ActionConsoleRefuse, endTooMany.text)
+	_, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL, operate)
+	var refused *models.Error
+	if !errors.As(err, &refused) || refused.Code != models.CodeTooMany || refused.RetryAfterSeconds == 0 || !strings.Contains(refused.Message, "may have 1 consoles") {
+		t.Errorf("a ticket beyond the quota: %v", err)
+	}
 	_ = first.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""))
 	b.until("the first gives its place back", func() bool { return b.consolesUsed() == 0 })
 	b.watch(u, models.ConsoleOperate)
@@ -127,7 +135,7 @@ func TestConsolesOfAKilledNodeAreClosedAtStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.world.System.OpenConsole(context.Background(), grant, node); err != nil {
+		if _, err := b.world.System.OpenConsole(context.Background(), grant, node, models.ConsoleLimits{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -146,7 +154,7 @@ func TestConsolesOfAKilledNodeAreClosedAtStart(t *testing.T) {
 func TestConsolesOfALostNodeAreClosedByAnother(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(s *Service) {
-		s.timing.report, s.timing.silent = 30*time.Millisecond, 400*time.Millisecond
+		s.timing.report, s.timing.present, s.timing.silent = 30*time.Millisecond, 30*time.Millisecond, 400*time.Millisecond
 	})
 	u := b.user()
 	living := b.connect(u, b.ticket(u, models.ConsoleOperate))
@@ -155,7 +163,7 @@ func TestConsolesOfALostNodeAreClosedByAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.world.System.OpenConsole(context.Background(), grant, "node-9"); err != nil {
+	if _, err := b.world.System.OpenConsole(context.Background(), grant, "node-9", models.ConsoleLimits{}); err != nil {
 		t.Fatal(err)
 	}
 	b.wantEvent(models.ActionConsoleClose, "lost")

@@ -119,7 +119,7 @@ func (b *bench) user() person { b.t.Helper(); return b.person("user@acme.example
 
 func (b *bench) ticket(p person, mode models.ConsoleMode) string {
 	b.t.Helper()
-	t, err := b.service.issue(context.Background(), p.scope, b.machine.ID, b.portal.URL, mode)
+	t, err := b.service.Issue(context.Background(), p.scope, b.machine.ID, b.portal.URL, models.ConsoleAsk{Mode: mode, Takeover: true})
 	if err != nil {
 		b.t.Fatal(err)
 	}

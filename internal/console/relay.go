@@ -56,8 +56,14 @@ func (c *socket) fromHypervisor() ending {
 		} else {
 			_ = c.upstream.SetReadDeadline(time.Time{})
 		}
+		c.talk.way.Lock()
 		_ = c.client.SetWriteDeadline(time.Now().Add(c.timing.write))
-		if written = c.client.WriteMessage(websocket.BinaryMessage, p); written != nil {
+		written = c.client.WriteMessage(websocket.BinaryMessage, p)
+		c.talk.way.Unlock()
+		if c.talk.some.Load() {
+			c.flush()
+		}
+		if written != nil {
 			return written
 		}
 		c.out.Add(int64(len(p)))
@@ -101,13 +107,20 @@ func (c *socket) fromBrowser() ending {
 	}
 	for {
 		kind, r, err := c.client.NextReader()
-		if err == nil && kind == websocket.TextMessage {
-			continue // the page's own channel: none of it is for the hypervisor
-		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case kind == websocket.TextMessage: // the page's own channel: none of it is for the hypervisor
+			var first bool
+			if first, refused = c.hear(r, small); first {
+				go c.greet(c) // asks the database
+			}
+			_ = c.alive(c.client)
+		default:
 			err = c.carry(r, small, send)
 		}
 		switch {
+		case refused != nil && !errors.Is(refused, errTextTooLong) && !errors.Is(refused, errNotUnderstood):
+			return browserEnding(refused) // the connection broke within a text
 		case refused != nil:
 			return endGibberish
 		case written != nil:

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -24,8 +25,11 @@ type Caller struct {
 // foreign or missing Origin; everything else is told by close code.
 func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	ctx := context.WithoutCancel(r.Context())
+	timely := s.connectRate(caller.Who)
 	if !caller.Bearer && !s.fromOwnPage(r) {
-		s.refused(ctx, caller.Who, nil, "foreign origin")
+		if timely { // a page that tries without end must not fill the history
+			s.refused(ctx, caller.Who, nil, "foreign origin")
+		}
 		http.Error(w, "This page may not open a console here.", http.StatusForbidden)
 		return
 	}
@@ -35,6 +39,10 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		return
 	}
 	client.SetReadLimit(browserMessageMax)
+	if !timely {
+		dismiss(client, endTooMany, s.timing.linger)
+		return
+	}
 	if !s.enter() {
 		dismiss(client, endNodeDown, s.timing.linger)
 		return
@@ -47,7 +55,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	session, err := s.system.OpenConsole(deciding, grant, s.options.Node)
+	session, err := s.system.OpenConsole(deciding, grant, s.options.Node, s.options.Limits.Open)
 	if err != nil {
 		e := openEnding(err)
 		s.complain(ctx, e, "open console", err)
@@ -102,22 +110,41 @@ func (s *Service) carry(ctx context.Context, c *socket, m models.Machine) {
 	_ = c.client.Close()
 }
 
-// reach asks vCenter for the screen and opens the hypervisor's socket.
+// reach asks vCenter for the screen and opens the hypervisor's socket, in
+// turn with the others of that host. A host that refuses at once, as one does
+// whose screen server restarts, gets a second and a third try.
 func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn, ending, bool) {
 	asking, cancel := context.WithTimeout(ctx, s.timing.acquire)
 	defer cancel()
-	screen, err := s.screens.AcquireScreen(asking, m.CloudID, m.ID.InstanceUUID())
+	leave, err := s.hosts.enter(asking, hostKey(&m))
 	if err != nil {
-		e := screenEnding(err)
-		s.complain(ctx, e, "acquire screen", err)
-		return nil, e, false
+		s.complain(ctx, endUnreachable, "wait for the host", err)
+		return nil, endUnreachable, false
 	}
-	upstream, err := s.dial(ctx, screen)
-	if err != nil {
+	for pause := s.timing.again; ; pause *= 2 {
+		screen, err := s.screens.AcquireScreen(asking, m.CloudID, m.ID.InstanceUUID())
+		if err != nil {
+			leave(false) // vCenter's, not the host's
+			e := screenEnding(err)
+			s.complain(ctx, e, "acquire screen", err)
+			return nil, e, false
+		}
+		begun := time.Now()
+		upstream, err := s.dial(asking, screen)
+		if err == nil {
+			leave(false)
+			return upstream, ending{}, true
+		}
+		// A wrong certificate or a strange answer is no sign of failing.
+		failed := isNetwork(err)
+		momentary := failed && time.Since(begun) < time.Second && pause <= 2*s.timing.again
+		if momentary && wait(asking, pause/2+rand.N(pause/2+1)) { // #nosec G404 -- spreads load, hides nothing
+			continue
+		}
+		leave(failed && ctx.Err() == nil) // a browser that left says nothing of the host
 		s.complain(ctx, endUnreachable, "dial screen", err)
 		return nil, endUnreachable, false
 	}
-	return upstream, ending{}, true
 }
 
 // record ends the console in the database. It tries for a while: a console

@@ -26,6 +26,7 @@ type Options struct {
 	// TTLSeconds is how long a ticket waits to be redeemed; 0 means 30. It
 	// covers only the way from page to socket.
 	TTLSeconds int
+	Limits     Limits
 	Logger     *slog.Logger
 }
 
@@ -39,19 +40,21 @@ type timing struct {
 	decide  time.Duration // for the database to say whether it may open
 	acquire time.Duration // for vCenter to give a ticket
 	dial    time.Duration // for the hypervisor to answer
+	again   time.Duration // before a second try of a hypervisor that refused
 	recheck time.Duration // between two looks at whether a socket may stay
 	blind   time.Duration // that a socket stays when the look fails
 	linger  time.Duration // for a closed browser to take notice
-	report  time.Duration // between two notes of which sockets are open
+	report  time.Duration // between two notes of what sockets have carried
+	present time.Duration // between two notes of which sockets are open
 	silent  time.Duration // that a socket counts as open without such a note
 }
 
 var production = timing{
 	ping: 15 * time.Second, read: 45 * time.Second, write: 20 * time.Second,
-	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second,
+	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second, again: 250 * time.Millisecond,
 	recheck: 3 * time.Second, blind: 30 * time.Second,
 	linger: 2 * time.Second,
-	report: 30 * time.Second, silent: 3 * time.Minute,
+	report: 5 * time.Second, present: 15 * time.Second, silent: 3 * time.Minute,
 }
 
 // Service issues tickets and carries this node's sockets.
@@ -64,6 +67,8 @@ type Service struct {
 	upgrader websocket.Upgrader
 	dialer   websocket.Dialer
 	large    largeBuffers
+	rates    rates
+	hosts    hosts
 
 	mu       sync.Mutex
 	ready    bool // Run has closed what an earlier life of this node left
@@ -83,9 +88,12 @@ func New(system *models.System, screens Screens, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Limits = o.Limits.orDefault()
 	s := &Service{
 		system: system, screens: screens, options: o, timing: production, log: o.Logger,
-		live: map[*socket]struct{}{},
+		rates: rates{buckets: map[string]*bucket{}},
+		hosts: hosts{dials: o.Limits.DialsPerHost, known: map[string]*host{}},
+		live:  map[*socket]struct{}{},
 	}
 	// An idle socket keeps two read buffers of 2 KiB and no write buffer.
 	writers := &sync.Pool{}
@@ -129,18 +137,34 @@ func (s *Service) Run(ctx context.Context) error {
 	return all.Wait()
 }
 
-// report notes which sockets are open here, and closes those in the records
-// for which no node does so any more: they would take from an org's quota for
-// good.
+// report notes what the sockets here have carried and, less often, which are
+// open, and closes those in the records for which no node does so any more:
+// they would take from an org's quota for good.
 func (s *Service) report(ctx context.Context) {
+	noted := map[models.ConsoleSessionID]models.ConsoleTraffic{}
+	var present time.Time
 	for wait(ctx, s.timing.report) {
 		var ids []models.ConsoleSessionID
+		var moved []models.ConsoleTraffic
+		now := map[models.ConsoleSessionID]models.ConsoleTraffic{}
+		all := time.Since(present) >= s.timing.present
 		for _, c := range s.sockets() {
-			ids = append(ids, c.session)
+			t := models.ConsoleTraffic{ID: c.session, In: c.in.Load(), Out: c.out.Load()}
+			now[t.ID] = t
+			if all {
+				ids = append(ids, t.ID)
+			}
+			if noted[t.ID] != t {
+				moved = append(moved, t)
+			}
 		}
-		err := s.system.SeeConsoles(ctx, ids)
+		err := s.system.SeeConsoles(ctx, ids, moved)
 		if err == nil {
-			err = s.system.CloseLostConsoles(ctx, s.timing.silent)
+			noted = now
+			if all {
+				present = time.Now()
+				err = s.system.CloseLostConsoles(ctx, s.timing.silent)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "can't note which consoles are open", "error", err)

@@ -25,7 +25,9 @@ type socket struct {
 	timing  timing
 	large   *largeBuffers
 	client  *websocket.Conn
-	filter  *viewFilter // nil: input goes through
+	filter  *viewFilter   // nil: input goes through
+	greet   func(*socket) // the client has sent its first text
+	talk    talk
 
 	cancel context.CancelFunc // ends what is still being asked for the socket
 
@@ -47,6 +49,7 @@ func (s *Service) newSocket(ctx context.Context, client *websocket.Conn, session
 	c := &socket{
 		session: session, ticket: ticket, timing: s.timing, large: &s.large, client: client,
 		cancel: cancel, confirmed: time.Now(),
+		greet: func(c *socket) { s.showViewers(ctx, []*socket{c}) },
 	}
 	if ticket.Mode != models.ConsoleOperate {
 		c.filter = &viewFilter{}
@@ -68,7 +71,11 @@ func (c *socket) attach(upstream *websocket.Conn) bool {
 
 // end closes the socket for a reason. It returns when the browser's close
 // frame is written, or could not be for the linger time.
-func (c *socket) end(e ending) {
+func (c *socket) end(e ending) { c.endBy(e, nil) }
+
+// endBy is end for a reason with a person in it, of whom the page is told
+// before the close frame.
+func (c *socket) endBy(e ending, by *notice) {
 	c.mu.Lock()
 	if c.ended != nil {
 		c.mu.Unlock()
@@ -89,6 +96,9 @@ func (c *socket) end(e ending) {
 	if e.code == 0 { // nobody is there any more
 		_ = c.client.Close()
 		return
+	}
+	if by != nil {
+		c.announce(by, c.timing.linger)
 	}
 	tell(c.client, e, c.timing.linger)
 	// The relay reads on until the browser answers: closing over unread input

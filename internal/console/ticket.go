@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,13 +40,26 @@ type Ticket struct {
 	Expires time.Time          `json:"expires"`
 }
 
-// Issue makes a ticket for a running machine of the scope's org. origin is
-// the portal's scheme and host as the browser knows it (Service.Origin).
-func (s *Service) Issue(ctx context.Context, scope *models.Scope, id models.MachineID, origin string) (Ticket, error) {
-	return s.issue(ctx, scope, id, origin, models.ConsoleOperate)
+// Occupied says who operates a machine that somebody else wants to operate.
+type Occupied struct{ Operators []models.ConsoleRow }
+
+func (o *Occupied) Error() string {
+	names := make([]string, 0, len(o.Operators))
+	for _, v := range o.Operators {
+		if !slices.Contains(names, v.UserName) {
+			names = append(names, v.UserName)
+		}
+	}
+	if len(names) == 1 {
+		return names[0] + " operates this machine's console. Watch, or take over."
+	}
+	return strings.Join(names, ", ") + " operate this machine's console. Watch, or take over."
 }
 
-func (s *Service) issue(ctx context.Context, scope *models.Scope, id models.MachineID, origin string, mode models.ConsoleMode) (Ticket, error) {
+// Issue makes a ticket for a running machine of the scope's org, or says
+// *Occupied. origin is the portal's scheme and host as the browser knows it
+// (Service.Origin).
+func (s *Service) Issue(ctx context.Context, scope *models.Scope, id models.MachineID, origin string, ask models.ConsoleAsk) (Ticket, error) {
 	if !scope.Can(models.ConsoleOpen) {
 		return Ticket{}, models.Forbidden("Your role in this org does not open consoles.")
 	}
@@ -63,28 +77,65 @@ func (s *Service) issue(ctx context.Context, scope *models.Scope, id models.Mach
 		if sentence := whyNoScreen(m.Name, m.State); sentence != "" {
 			return models.Conflict(sentence)
 		}
-		stored, err = w.InsertConsoleTicket(hashTicket(text), &m.Machine, mode, s.options.ttl())
+		if err := s.free(w, &m.Machine, ask); err != nil {
+			return err
+		}
+		stored, err = w.InsertConsoleTicket(hashTicket(text), &m.Machine, ask, s.options.ttl())
 		return err
 	})
-	if errors.Is(err, models.ErrConflict) {
-		err = s.refusedTicket(ctx, scope, id, err)
+	switch {
+	case errors.Is(err, models.ErrConflict):
+		err = s.refusedTicket(ctx, scope, id, "", err)
+	case errors.Is(err, errFull):
+		err = s.refusedTicket(ctx, scope, id, endTooMany.text, err)
 	}
 	if err != nil {
 		return Ticket{}, fmt.Errorf("console ticket: %w", err)
 	}
-	return Ticket{Ticket: text, URL: address, Mode: mode, Expires: stored.ExpiresAt}, nil
+	return Ticket{Ticket: text, URL: address, Mode: ask.Mode, Expires: stored.ExpiresAt}, nil
+}
+
+// errFull: as many consoles are open as may be.
+var errFull = errors.New("no room for another console")
+
+// free says whether the way to the screen is: not asked for too often, not
+// full, its host not failing, and nobody else at the keyboard.
+func (s *Service) free(w *models.Writer, m *models.Machine, ask models.ConsoleAsk) error {
+	if err := s.ticketRate(models.UserID(w.Actor().ID), m); err != nil {
+		return err
+	}
+	if pause := s.hosts.resting(hostKey(m)); pause > 0 {
+		return &models.Error{Code: models.CodeDown, RetryAfterSeconds: seconds(pause),
+			Message: "The host of " + m.Name + " does not answer just now. The machine itself may be well."}
+	}
+	if ask.Resumes == "" { // what is resumed gives its own place back
+		if err := w.ConsoleRoom(m, s.options.Limits.Open); err != nil {
+			return fmt.Errorf("%w: %w", errFull, err)
+		}
+	}
+	if ask.Mode != models.ConsoleOperate || ask.Takeover {
+		return nil
+	}
+	operators, err := w.ConsoleOperators(m.ID, w.Actor().SessionID)
+	if err == nil && len(operators) > 0 {
+		return &Occupied{Operators: operators}
+	}
+	return err
 }
 
 // refusedTicket tells the history of a ticket that was not given, and returns
-// why.
-func (s *Service) refusedTicket(ctx context.Context, scope *models.Scope, id models.MachineID, why error) error {
+// why. "" is for the machine's state.
+func (s *Service) refusedTicket(ctx context.Context, scope *models.Scope, id models.MachineID, reason string, why error) error {
 	err := scope.Change(ctx, func(w *models.Writer) error {
 		m, err := w.Machine(id)
 		if err != nil {
 			return err
 		}
+		if reason == "" {
+			reason = "machine " + string(m.State)
+		}
 		return w.Record(models.Event{Action: models.ActionConsoleRefuse, Object: m.Object(), Outcome: models.OutcomeRefused,
-			After: map[string]any{"reason": "machine " + string(m.State)}})
+			After: map[string]any{"reason": reason}})
 	})
 	if err != nil {
 		return err

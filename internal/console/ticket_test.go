@@ -13,10 +13,12 @@ import (
 	"github.com/millwright/millwright/models"
 )
 
+var operate = models.ConsoleAsk{Mode: models.ConsoleOperate}
+
 func TestTicketIsWhatThePageNeeds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	got, err := b.service.Issue(context.Background(), b.user().scope, b.machine.ID, "https://portal.example")
+	got, err := b.service.Issue(context.Background(), b.user().scope, b.machine.ID, "https://portal.example", operate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func TestOnlyRunningMachineGivesTicket(t *testing.T) {
 	u := b.user()
 	for _, state := range []models.MachineState{models.MachineStopped, models.MachineSuspended, models.MachineMissing} {
 		b.move(state)
-		_, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL)
+		_, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL, operate)
 		var told *models.Error
 		if !errors.Is(err, models.ErrConflict) || !errors.As(err, &told) || !strings.Contains(told.Message, "web-1") {
 			t.Errorf("%s: %v, want a conflict that names the machine", state, err)
@@ -56,7 +58,7 @@ func TestOnlyRunningMachineGivesTicket(t *testing.T) {
 	}
 	b.move(models.MachineDeleting)
 	b.move(models.MachineDeleted)
-	if _, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL); !errors.Is(err, models.ErrNotFound) {
+	if _, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL, operate); !errors.Is(err, models.ErrNotFound) {
 		t.Errorf("deleted: %v, want not found", err)
 	}
 }
@@ -65,13 +67,13 @@ func TestStrangerGetsNoTicket(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	stranger := b.person("admin@globex.example", "globex")
-	_, foreign := b.service.Issue(context.Background(), stranger.scope, b.machine.ID, b.portal.URL)
-	_, invented := b.service.Issue(context.Background(), stranger.scope, models.NewID[models.MachineID](), b.portal.URL)
+	_, foreign := b.service.Issue(context.Background(), stranger.scope, b.machine.ID, b.portal.URL, operate)
+	_, invented := b.service.Issue(context.Background(), stranger.scope, models.NewID[models.MachineID](), b.portal.URL, operate)
 	if !errors.Is(foreign, models.ErrNotFound) || foreign.Error() != invented.Error() {
 		t.Errorf("foreign machine: %v; invented one: %v; want the same not found", foreign, invented)
 	}
 	auditor := b.person("auditor@acme.example", "acme")
-	if _, err := b.service.Issue(context.Background(), auditor.scope, b.machine.ID, b.portal.URL); !errors.Is(err, models.ErrForbidden) {
+	if _, err := b.service.Issue(context.Background(), auditor.scope, b.machine.ID, b.portal.URL, operate); !errors.Is(err, models.ErrForbidden) {
 		t.Errorf("auditor: %v, want forbidden", err)
 	}
 }
@@ -97,7 +99,7 @@ func TestBadTicketsAreRefused(t *testing.T) {
 	good := b.ticket(u, models.ConsoleOperate)
 	expired := newTicket()
 	err := u.scope.Change(context.Background(), func(w *models.Writer) error {
-		_, err := w.InsertConsoleTicket(hashTicket(expired), &b.machine, models.ConsoleOperate, -time.Second)
+		_, err := w.InsertConsoleTicket(hashTicket(expired), &b.machine, models.ConsoleAsk{Mode: models.ConsoleOperate}, -time.Second)
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,6 +56,12 @@ func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.C
 		return nil, errors.New("the hypervisor does not speak the binary subprotocol")
 	}
 	return conn, nil
+}
+
+// isNetwork says whether the hypervisor can't be reached, or does not answer.
+func isNetwork(err error) bool {
+	var network *net.OpError
+	return !errors.Is(err, errPin) && (errors.As(err, &network) || isTimeout(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF))
 }
 
 // pinned makes the check of the hypervisor's certificate. Hosts older than
