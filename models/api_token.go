@@ -34,7 +34,7 @@ func (w *Writer) InsertAPIToken(t *APIToken) error {
 		return Forbidden("Tokens are made on the account page, by whoever is signed in.")
 	}
 	var maker Member
-	if err := w.tx.Take(&maker, "user_id = ?", w.actor.ID).Error; err != nil {
+	if err := w.tx.Take(&maker, "user_id = ? AND disabled_at IS NULL", w.actor.ID).Error; err != nil {
 		return absent(err, "org")
 	}
 	if WeakerRole(t.Role, maker.Role) != t.Role || t.Role == "" {
@@ -67,7 +67,7 @@ func (s *System) APITokens(ctx context.Context, user UserID) ([]APITokenRow, err
 		return r.tx.Model(&APIToken{}).
 			Select("api_tokens.*, orgs.name AS org_name, COALESCE(members.role, '') AS maker_role").
 			Joins("JOIN orgs ON orgs.id = api_tokens.org_id").
-			Joins("LEFT JOIN members ON members.org_id = api_tokens.org_id AND members.user_id = api_tokens.user_id").
+			Joins("LEFT JOIN members ON members.org_id = api_tokens.org_id AND members.user_id = api_tokens.user_id AND members.disabled_at IS NULL").
 			Where("api_tokens.user_id = ? AND api_tokens.revoked_at IS NULL", user).
 			Order("api_tokens.id DESC").Find(&rows).Error
 	})
@@ -155,7 +155,7 @@ func (r *Reader) liveToken(org OrgID, user UserID, id TokenID) (Actor, Role, err
 	}
 	err := r.liveTokens().Select("api_tokens.role, members.role AS member, users.name").
 		Joins("JOIN orgs ON orgs.id = api_tokens.org_id AND orgs.suspended_at IS NULL").
-		Joins("JOIN members ON members.org_id = api_tokens.org_id AND members.user_id = api_tokens.user_id").
+		Joins("JOIN members ON members.org_id = api_tokens.org_id AND members.user_id = api_tokens.user_id AND members.disabled_at IS NULL").
 		Where("api_tokens.id = ? AND api_tokens.org_id = ? AND api_tokens.user_id = ?", id, org, user).
 		Limit(1).Find(&row).Error
 	return tokenActor(user, row.Name, id), WeakerRole(row.Role, row.Member), err

@@ -37,6 +37,15 @@ const (
 	ActionRecoveryUse   Action = "user.recovery_code"
 	ActionTokenCreate   Action = "token.create"
 	ActionTokenRevoke   Action = "token.revoke"
+	ActionInvite        Action = "member.invite"
+	ActionInviteResend  Action = "member.invite_again"
+	ActionInviteEnd     Action = "member.invite_withdraw"
+	ActionMemberJoin    Action = "member.join"
+	ActionMemberRole    Action = "member.role"
+	ActionMemberDisable Action = "member.disable"
+	ActionMemberEnable  Action = "member.enable"
+	ActionMemberRemove  Action = "member.remove"
+	ActionAccountLink   Action = "user.sso_link"
 	ActionConfigChange  Action = "provider.configure"
 	ActionHistoryExport Action = "history.export"
 	ActionHistoryVerify Action = "history.verify"
@@ -49,7 +58,9 @@ var Actions = []Action{
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
 	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
-	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionTokenCreate, ActionTokenRevoke,
+	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionTokenCreate, ActionTokenRevoke,
+	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionMemberJoin, ActionMemberRole,
+	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
 	ActionAccessRefused, ActionConfigChange,
 	ActionHistoryExport, ActionHistoryVerify, ActionHistoryFault,
 }
@@ -69,7 +80,7 @@ var Outcomes = []Outcome{OutcomeAccepted, OutcomeSucceeded, OutcomeFailed, Outco
 
 // Object is what an event is about, by name as well, for the name may go.
 type Object struct {
-	Kind string // machine, task, session, token, user, org, cloud
+	Kind string // machine, task, session, token, user, invitation, org, cloud
 	ID   string
 	Name string
 }

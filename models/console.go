@@ -128,7 +128,7 @@ func (r *Reader) liveMember(org OrgID, user UserID, session SessionID) (Actor, R
 		Joins("JOIN orgs ON orgs.id = members.org_id AND orgs.suspended_at IS NULL").
 		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.id = ? AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", session, Now()).
-		Where("members.org_id = ? AND members.user_id = ?", org, user).Limit(1).Find(&row).Error
+		Where("members.org_id = ? AND members.user_id = ? AND members.disabled_at IS NULL", org, user).Limit(1).Find(&row).Error
 	if err != nil || row.Role != "" {
 		return Actor{Kind: ActorUser, ID: string(user), Name: row.Name, SessionID: session}, row.Role, err
 	}

@@ -21,6 +21,8 @@ type (
 	EventID          string
 	ConsoleSessionID string
 	TokenID          string
+	InvitationID     string
+	MailID           string
 )
 
 // NewID returns a fresh id of the wanted noun.

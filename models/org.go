@@ -39,6 +39,11 @@ type Member struct {
 	UserID    UserID `gorm:"primaryKey"`
 	Role      Role
 	CreatedAt time.Time
+	// DisabledAt suspends the membership: it opens nothing until an admin of
+	// the org lifts that.
+	DisabledAt *time.Time
+	// SSO says that single sign-on gave the membership, and takes it away again.
+	SSO bool
 }
 
 // Membership is an org that a user may switch to.
@@ -57,7 +62,7 @@ type membershipRow struct {
 func (r *Reader) memberships(user UserID) ([]Membership, error) {
 	var rows []membershipRow
 	err := r.tx.Model(&orgRow{}).Select("orgs.*, members.role").
-		Joins("JOIN members ON members.org_id = orgs.id").
+		Joins("JOIN members ON members.org_id = orgs.id AND members.disabled_at IS NULL").
 		Where("members.user_id = ? AND orgs.suspended_at IS NULL", user).Order("orgs.name").Find(&rows).Error
 	list := make([]Membership, len(rows))
 	for i, row := range rows {
@@ -139,39 +144,4 @@ func (s *System) OrgBySlug(ctx context.Context, slug string) (Org, error) {
 	var row orgRow
 	err := s.reading(ctx, func(r *Reader) error { return absent(r.tx.Take(&row, "slug = ?", slug).Error, "org") })
 	return row.org(), err
-}
-
-// PutMember gives the user a role in the org. Idempotent.
-func (s *System) PutMember(ctx context.Context, org OrgID, user UserID, role Role) error {
-	return s.changing(ctx, func(w *Writer) error {
-		var have Member
-		err := w.tx.Take(&have, "org_id = ? AND user_id = ?", org, user).Error
-		known := err == nil
-		switch {
-		case known && have.Role == role:
-			return nil
-		case known:
-			err = w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, user).Update("role", role).Error
-		case errors.Is(err, gorm.ErrRecordNotFound):
-			err = w.tx.Create(&Member{OrgID: org, UserID: user, Role: role, CreatedAt: Now()}).Error
-		}
-		if err != nil {
-			return err
-		}
-		var u User
-		if err := w.tx.Select("name").Take(&u, "id = ?", user).Error; err != nil {
-			return absent(err, "account")
-		}
-		o := Object{Kind: "user", ID: string(user), Name: u.Name}
-		after := map[string]any{"org": org, "role": role}
-		if !known {
-			return w.configured(o, nil, after)
-		}
-		before := map[string]any{"org": org, "role": have.Role}
-		w.touchOf(org, "member", string(user)) // ends what the old role allowed
-		if err := w.recordFor(org, configuring(o, before, after)); err != nil {
-			return err
-		}
-		return w.configured(o, before, after)
-	})
 }

@@ -28,6 +28,8 @@ const (
 	ConsoleOpen    Permission = "console.open"
 	ConsoleManage  Permission = "console.manage" // see who has one open, and close it
 	TaskControl    Permission = "task.control"   // cancel, retry
+	PeopleRead     Permission = "people.read"    // who is in the org, as what
+	PeopleManage   Permission = "people.manage"  // invite, change roles, disable, remove
 
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
@@ -45,6 +47,8 @@ var permissions = map[Permission][]Role{
 	ConsoleOpen:    {RoleAdmin, RoleUser},
 	ConsoleManage:  {RoleAdmin},
 	TaskControl:    {RoleAdmin, RoleUser},
+	PeopleRead:     {RoleAdmin, RoleUser, RoleAuditor},
+	PeopleManage:   {RoleAdmin},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},
 }

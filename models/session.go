@@ -44,6 +44,9 @@ func (w *Writer) addSession(session Session, after map[string]any) error {
 	if err := w.tx.Create(&session).Error; err != nil {
 		return err
 	}
+	if err := w.tx.Model(&User{}).Where("id = ?", session.UserID).Update("last_sign_in_at", session.CreatedAt).Error; err != nil {
+		return err
+	}
 	return w.recordForUser(session.UserID, Event{
 		Action: ActionSignIn, Outcome: OutcomeSucceeded,
 		Object: Object{Kind: "session", ID: string(session.ID), Name: w.actor.Name}, After: after,

@@ -18,6 +18,7 @@ type User struct {
 	ProviderRole Role   // "" for tenants
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
+	LastSignInAt *time.Time
 }
 
 // NormalEmail is the form in which addresses are stored and compared.
@@ -50,6 +51,9 @@ func (s *System) PutUser(ctx context.Context, u User) (User, error) {
 			return err
 		}
 		u.ID, u.CreatedAt, u.PasswordHash = have.ID, have.CreatedAt, have.PasswordHash
+		if u.ProviderRole == "" { // named as a member: that takes nothing away
+			u.ProviderRole = have.ProviderRole
+		}
 		if u.Name == have.Name && u.ProviderRole == have.ProviderRole {
 			return nil
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 
@@ -117,8 +118,12 @@ func (a *applied) org(ctx context.Context, system *models.System, o config.Org) 
 			return err
 		}
 		a.users[u.Email] = u
-		if err := system.PutMember(ctx, org.ID, u.ID, models.Role(m.Role)); err != nil {
+		kept, err := system.ConfigureMember(ctx, org.ID, u.ID, models.Role(m.Role))
+		if err != nil {
 			return err
+		}
+		if kept {
+			slog.WarnContext(ctx, "the configuration would leave an org without an admin; the role stays as it is", "org", o.Slug, "person", m.Email)
 		}
 	}
 	return nil

@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/config":   {},
 	"internal/identity": {"models"},
 	"internal/jobs":     {"models"},
+	"internal/mail":     {"models", "internal/jobs"},
 	"internal/vsphere":  {},
 	"internal/console":  {"models", "internal/vsphere"},
 	"internal/factory":  {"models", "internal/vsphere", "internal/jobs"},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/network":  {"models", "internal/edge"},
 	"internal/gateway":  {"internal/edge"},
 	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
-		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab"},
+		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab", "internal/mail"},
 }
 
 // testOnly packages may import anything, and nothing of the portal imports them.

@@ -15,11 +15,9 @@ const PasswordMinChars = 12
 // the account's other sessions. It says how many those were.
 func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, fresh, again string) (ended int, err error) {
 	fields := map[string]string{}
-	switch {
-	case utf8.RuneCountInString(fresh) < PasswordMinChars:
-		fields["new"] = "Use at least 12 characters. Several words in a row are good."
-	case len(fresh) > passwordMaxBytes || !plainText(fresh):
-		fields["new"] = "This can't be used as a password."
+	switch problem := passwordProblem(fresh); {
+	case problem != "":
+		fields["new"] = problem
 	case fresh == old:
 		fields["new"] = "This is the password you have."
 	case fresh != again:
@@ -45,6 +43,19 @@ func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, 
 		return 0, err
 	}
 	return s.system.ChangePassword(ctx, who, oldHash, hash)
+}
+
+// passwordProblem says what is wrong with a password that somebody chooses, or
+// "".
+func passwordProblem(password string) string {
+	switch {
+	case utf8.RuneCountInString(password) < PasswordMinChars:
+		return "Use at least 12 characters. Several words in a row are good."
+	case len(password) > passwordMaxBytes || !plainText(password):
+		return "This can't be used as a password."
+	default:
+		return ""
+	}
 }
 
 // checkPassword asks somebody who is signed in for their password, as strictly

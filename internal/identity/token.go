@@ -88,13 +88,18 @@ func (s *Service) EnterByToken(ctx context.Context, token, source string) (model
 }
 
 func (s *Service) countWrongToken(ctx context.Context, source string) error {
-	key := "token:" + SourceNetwork(source)
+	return s.countWrong(ctx, "token", source)
+}
+
+// countWrong counts a token of a kind that opens nothing.
+func (s *Service) countWrong(ctx context.Context, kind, source string) error {
+	key := kind + ":" + SourceNetwork(source)
 	wait, err := s.system.Throttled(ctx, key, wrongTokensPerSource)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		return models.TooMany("There were too many wrong tokens from this address. Wait a while, then try again.", int(math.Ceil(wait.Seconds())))
+		return models.TooMany("There were too many wrong tries from this address. Wait a while, then try again.", int(math.Ceil(wait.Seconds())))
 	}
 	_, err = s.system.CountFailure(ctx, key, failureWindow)
 	return err
