@@ -3,10 +3,9 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
-
-	"gorm.io/gorm"
 )
 
 // Action is what was done: a closed list, so that a filter can offer it.
@@ -185,11 +184,11 @@ func canonical(v map[string]any) (string, error) {
 
 // EventFilter narrows the history. Empty fields don't.
 type EventFilter struct {
-	Actor   string // part of the actor's name
+	Actor   string // words of the actor's name, or their beginnings
 	Action  Action
-	Object  string // id, or part of the name
+	Object  string // id, or words of the name
 	Outcome Outcome
-	Text    string // anywhere in the event
+	Text    string // words anywhere in the event, or a whole id
 	From    time.Time
 	To      time.Time
 	Page    Paging
@@ -201,36 +200,49 @@ func (f EventFilter) Narrows() bool {
 	return f != EventFilter{}
 }
 
-func (f EventFilter) narrow(q *gorm.DB) *gorm.DB {
-	if f.Actor != "" {
-		q = q.Where("LOWER(actor_name) LIKE ? ESCAPE '\\'", likeText(f.Actor))
-	}
-	if f.Action != "" {
-		q = q.Where("action = ?", f.Action)
-	}
-	if f.Object != "" {
-		q = q.Where("(object_id = ? OR LOWER(object_name) LIKE ? ESCAPE '\\')", f.Object, likeText(f.Object))
-	}
-	if f.Outcome != "" {
-		q = q.Where("outcome = ?", f.Outcome)
-	}
-	if f.Text != "" {
-		q = q.Where("LOWER(body) LIKE ? ESCAPE '\\'", likeText(f.Text))
-	}
-	if !f.From.IsZero() {
-		q = q.Where("at >= ?", f.From.UTC())
-	}
-	if !f.To.IsZero() {
-		q = q.Where("at < ?", f.To.UTC())
-	}
-	return q
-}
-
 // Events returns a page of the org's history, newest first.
 func (r *Reader) Events(f EventFilter) (Page[AuditEvent], error) {
-	q := f.narrow(r.tx.Model(&AuditEvent{}).Omit("body"))
-	return fetchPage(q, f.Page, keyset{table: "audit_events", descending: true}, find[AuditEvent],
-		func(e *AuditEvent) (string, string) { return "", string(e.ID) })
+	return pageOfEvents(f.Page, func(cursor EventID, down bool, wanted int) ([]AuditEvent, error) {
+		return r.searchOrg(r.scope.org, f, cursor, down, wanted)
+	})
+}
+
+// pageOfEvents makes a page of what search finds behind a cursor.
+func pageOfEvents(p Paging, search func(cursor EventID, down bool, wanted int) ([]AuditEvent, error)) (Page[AuditEvent], error) {
+	var page Page[AuditEvent]
+	limit, back, cursor := p.Limit, p.Before != "", EventID("")
+	if limit <= 0 {
+		limit = 50
+	}
+	limit = min(limit, 200)
+	if mark := p.After + p.Before; mark != "" {
+		_, id, ok := decodeCursor(mark)
+		if !ok || p.After != "" && back {
+			return page, Invalid(map[string]string{"after": "This page mark is not one of ours. Start from the first page."})
+		}
+		cursor = EventID(id)
+	}
+	rows, err := search(cursor, !back, limit+1)
+	if err != nil {
+		return page, err
+	}
+	more := len(rows) > limit
+	if more {
+		rows = rows[:limit]
+	}
+	if back {
+		slices.Reverse(rows)
+	}
+	if page.Rows = rows; len(rows) == 0 {
+		return page, nil
+	}
+	if more || back {
+		page.Next = encodeCursor("", string(rows[len(rows)-1].ID))
+	}
+	if p.After != "" || back && more {
+		page.Prev = encodeCursor("", string(rows[0].ID))
+	}
+	return page, nil
 }
 
 // Event returns one event, body included.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
 
@@ -95,6 +97,15 @@ func oldestID(t time.Time) EventID {
 	return EventID(fmt.Sprintf("%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff))
 }
 
+// timeOfID is when NewID made the id.
+func timeOfID(id EventID) time.Time {
+	parsed, err := uuid.Parse(string(id))
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(parsed.Time().UnixTime()).UTC()
+}
+
 // ChainHead returns the last link; its Sequence is 0 where there is none.
 func (r *Reader) ChainHead() (AuditLink, error) {
 	var rows []AuditLink
@@ -138,27 +149,40 @@ func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
 	return rows, nil
 }
 
-// EventsBehind returns the events behind an id that the filter lets through,
-// oldest first, bodies included, each with its link where it has one. The
-// filter's page counts for nothing.
-func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, error) {
-	var events []AuditEvent
-	if err := f.narrow(r.tx.Model(&AuditEvent{})).Where("id > ?", after).Order("id").Limit(limit).Find(&events).Error; err != nil {
-		return nil, err
+// EventsBehind returns the next events behind an id, oldest first, bodies
+// included, each with its link where it has one: those that the filter lets
+// through, and the id up to which was looked, "" at the end of the history.
+// The filter's page counts for nothing.
+func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, EventID, error) {
+	q := r.tx.Model(&AuditEvent{}).Where("id > ?", after)
+	if !f.From.IsZero() {
+		q = q.Where("id >= ?", oldestID(f.From.Add(-skew)))
 	}
+	if !f.To.IsZero() {
+		q = q.Where("id < ?", oldestID(f.To.Add(skew)))
+	}
+	var events []AuditEvent
+	if err := q.Order("id").Limit(limit).Find(&events).Error; err != nil {
+		return nil, "", err
+	}
+	upTo := EventID("")
+	if len(events) == limit {
+		upTo = events[limit-1].ID
+	}
+	events = slices.DeleteFunc(events, func(e AuditEvent) bool { return !f.Matches(&e) })
 	ids := make([]EventID, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
 	links, err := r.linksOf(ids)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	rows := make([]LinkedEvent, len(events))
 	for i := range events {
 		rows[i] = LinkedEvent{Link: links[events[i].ID], Event: &events[i]}
 	}
-	return rows, nil
+	return rows, upTo, nil
 }
 
 func (r *Reader) linksOf(ids []EventID) (map[EventID]AuditLink, error) {

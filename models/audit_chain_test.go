@@ -26,7 +26,7 @@ func TestColumnsSayWhatTheBodySays(t *testing.T) {
 			}
 		}
 		err := w.System.Look(t.Context(), w.Acme.ID, func(r *models.Reader) error {
-			events, err := r.EventsBehind(models.EventFilter{}, "", 100)
+			events, _, err := r.EventsBehind(models.EventFilter{}, "", 100)
 			if len(events) != len(names) {
 				t.Errorf("%d events", len(events))
 			}

@@ -172,16 +172,15 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 	for after := models.EventID(""); ; {
 		var rows []models.LinkedEvent
 		err := e.scope.Read(ctx, func(r *models.Reader) (err error) {
-			rows, err = r.EventsBehind(e.filter, after, readAtOnce)
+			rows, after, err = r.EventsBehind(e.filter, after, readAtOnce)
 			return err
 		})
 		if err == nil {
 			err = fn(rows)
 		}
-		if err != nil || len(rows) < readAtOnce {
+		if err != nil || after == "" {
 			return err
 		}
-		after = rows[len(rows)-1].Event.ID
 	}
 }
 

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/millwright/millwright/models"
@@ -22,6 +23,11 @@ const (
 	signEvery = time.Hour
 	// sealAtOnce bounds one insert, which on SQLite holds the only writer.
 	sealAtOnce = 200
+	// indexEvery is how often new blocks of the search index are looked for.
+	// What has none is searched all the same, event by event.
+	indexEvery = 5 * time.Second
+	// indexAtOnce is how many blocks an org gets before the next one's turn.
+	indexAtOnce = 20
 	// pauseAfterFault is how long the sealer waits when the database fails it.
 	pauseAfterFault = 2 * time.Second
 )
@@ -44,6 +50,11 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 func (s *Service) run(ctx context.Context) error {
+	var indexing sync.WaitGroup
+	defer indexing.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	indexing.Go(func() { s.index(ctx) })
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
 	var rechecked, signed time.Time
@@ -69,6 +80,45 @@ func (s *Service) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+		}
+	}
+}
+
+// index keeps what is sealed findable by its words. It has its own pace: a
+// history that comes from an older version takes a while, and sealing doesn't
+// wait for it.
+func (s *Service) index(ctx context.Context) {
+	tick := time.NewTicker(indexEvery)
+	defer tick.Stop()
+	for {
+		if err := s.Index(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "the history could not be indexed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Index makes every history findable that isn't yet.
+func (s *Service) Index(ctx context.Context) error {
+	orgs, err := s.system.Histories(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		made := 0
+		for _, org := range orgs { // in turns
+			n, err := s.system.IndexHistory(ctx, org, indexAtOnce)
+			if err != nil {
+				return err
+			}
+			made += n
+		}
+		if made == 0 {
+			return nil
 		}
 	}
 }

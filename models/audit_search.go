@@ -1,0 +1,405 @@
+package models
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// A page of the history is the first so many of what its sources have, in
+// order of id. What no block has yet is looked through; what a block has is
+// found by its words, from the page's side on, and looked at once more: the
+// index may name too many and never too few. A rare word is looked up by
+// itself, a common one block by block, so that neither costs more in a long
+// history than in a short one.
+
+const (
+	// firstBlocks is how many blocks are asked at first; each time fourfold, up
+	// to mostBlocks.
+	firstBlocks = 4
+	mostBlocks  = 4096
+	// rareMax is how many places a word may have in the index to be called rare.
+	rareMax = 512
+	// idMin is the least length of what is looked up as a whole id.
+	idMin = 16
+	// scanChunk is how many events are read at a time where they are looked through.
+	scanChunk = 500
+	// skew is how far an event's time and its id's may be apart.
+	skew = 2 * time.Second
+)
+
+// hunt is the search for one page in one org's history.
+type hunt struct {
+	r      *Reader
+	org    OrgID
+	f      EventFilter
+	terms  []term
+	down   bool    // newest first
+	low    EventID // "" for none; exclusive both
+	high   EventID
+	wanted int
+	found  []AuditEvent
+}
+
+// searchOrg returns the first rows of the org's history that the filter lets
+// through, on the far side of the cursor. down goes from new to old.
+func (r *Reader) searchOrg(org OrgID, f EventFilter, cursor EventID, down bool, wanted int) ([]AuditEvent, error) {
+	h := hunt{r: r, org: org, f: f, terms: f.terms(), down: down, wanted: wanted}
+	if !f.From.IsZero() {
+		h.low = oldestID(f.From.Add(-skew))
+	}
+	if !f.To.IsZero() {
+		h.high = oldestID(f.To.Add(skew))
+	}
+	switch {
+	case cursor == "":
+	case down && (h.high == "" || cursor < h.high):
+		h.high = cursor
+	case !down && cursor > h.low:
+		h.low = cursor
+	}
+	if f.wordless() {
+		return nil, nil
+	}
+	for _, look := range []func() error{h.byTime, h.byID, h.unindexed, h.byWord} {
+		if err := look(); err != nil {
+			return nil, err
+		}
+	}
+	return h.found, nil
+}
+
+// events is the org's, in the page's order, between its ends.
+func (h *hunt) events() *gorm.DB {
+	return h.ordered(h.within(h.r.tx.Model(&AuditEvent{}).Where("audit_events.org_id = ?", h.org)))
+}
+
+func (h *hunt) within(q *gorm.DB) *gorm.DB {
+	if h.low != "" {
+		q = q.Where("audit_events.id > ?", h.low)
+	}
+	if h.high != "" {
+		q = q.Where("audit_events.id < ?", h.high)
+	}
+	return q
+}
+
+func (h *hunt) ordered(q *gorm.DB) *gorm.DB {
+	if h.down {
+		return q.Order("audit_events.id DESC")
+	}
+	return q.Order("audit_events.id")
+}
+
+func (h *hunt) before(a, b EventID) int {
+	if h.down {
+		return cmp.Compare(b, a)
+	}
+	return cmp.Compare(a, b)
+}
+
+// keep adds those that the filter lets through.
+func (h *hunt) keep(rows []AuditEvent) {
+	for i := range rows {
+		if h.f.Matches(&rows[i]) {
+			h.found = append(h.found, rows[i])
+		}
+	}
+	slices.SortFunc(h.found, func(a, b AuditEvent) int { return h.before(a.ID, b.ID) })
+	h.found = slices.CompactFunc(h.found, func(a, b AuditEvent) bool { return a.ID == b.ID })
+	if len(h.found) > h.wanted {
+		h.found = h.found[:h.wanted]
+	}
+}
+
+// full says whether nothing from there on can be on the page any more.
+func (h *hunt) full(next EventID) bool {
+	return len(h.found) >= h.wanted && h.before(h.found[len(h.found)-1].ID, next) < 0
+}
+
+// scan looks through what q has, in order.
+func (h *hunt) scan(q *gorm.DB) error {
+	for last := EventID(""); ; {
+		page := q.Session(&gorm.Session{})
+		chunk := min(scanChunk, h.wanted+1)
+		if last != "" {
+			chunk = scanChunk
+			if h.down {
+				page = page.Where("audit_events.id < ?", last)
+			} else {
+				page = page.Where("audit_events.id > ?", last)
+			}
+		}
+		var rows []AuditEvent
+		if err := page.Omit("body").Limit(chunk).Find(&rows).Error; err != nil {
+			return err
+		}
+		h.keep(rows)
+		if len(rows) < chunk || h.full(rows[len(rows)-1].ID) {
+			return nil
+		}
+		last = rows[len(rows)-1].ID
+	}
+}
+
+// byTime is all there is to do where no word is asked for.
+func (h *hunt) byTime() error {
+	if len(h.terms) > 0 {
+		return nil
+	}
+	return h.scan(h.events())
+}
+
+// byID looks up whole ids, which are no words.
+func (h *hunt) byID() error {
+	columns := map[string][]string{h.f.Object: {"object_id"}, h.f.Text: {"id", "object_id", "request_id"}}
+	for id, columns := range columns {
+		if len(id) < idMin || strings.ContainsAny(id, " \t") {
+			continue
+		}
+		for _, column := range columns {
+			if err := h.scan(h.events().Where("audit_events."+column+" = ?", strings.ToLower(id))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unindexed looks through what no block has yet: links behind the last block,
+// and what has no link.
+func (h *hunt) unindexed() error {
+	if len(h.terms) == 0 {
+		return nil
+	}
+	next, err := h.r.nextBlock(h.org)
+	if err != nil {
+		return err
+	}
+	var head []AuditLink
+	if err := h.r.tx.Where("org_id = ?", h.org).Order("sequence DESC").Limit(1).Find(&head).Error; err != nil {
+		return err
+	}
+	fresh := h.events().Where(noLink)
+	if len(head) > 0 {
+		fresh = fresh.Where("audit_events.id >= ?", oldestID(timeOfID(head[0].EventID).Add(-unlinkedFor)))
+		linked := h.events().Joins("JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
+			Where("audit_links.sequence > ?", next*blockSize)
+		if err := h.scan(linked); err != nil {
+			return err
+		}
+	}
+	return h.scan(fresh)
+}
+
+// unlinkedFor is how much older than the newest link an event may be that has
+// none yet and is found by its words: the time of a long transaction.
+const unlinkedFor = time.Minute
+
+// byWord goes over the blocks.
+func (h *hunt) byWord() error {
+	if len(h.terms) == 0 {
+		return nil
+	}
+	var rare map[int64]*places // nil until it is known that one of the words is
+	for size, last := firstBlocks, (*auditBlock)(nil); ; size = min(size*4, mostBlocks) {
+		blocks, err := h.blocks(last, size)
+		if err != nil {
+			return err
+		}
+		if len(blocks) == 0 {
+			return nil
+		}
+		if last != nil && rare == nil {
+			if rare, err = h.rare(); err != nil {
+				return err
+			}
+		}
+		last = &blocks[len(blocks)-1]
+		more := len(blocks) == size
+		if rare != nil {
+			blocks = slices.DeleteFunc(blocks, func(b auditBlock) bool { return rare[b.Block] == nil })
+		}
+		done, err := h.search(blocks)
+		if err != nil || done || !more {
+			return err
+		}
+	}
+}
+
+// blocks returns the next that may have something of the page. They come by
+// the end at which the page begins.
+func (h *hunt) blocks(last *auditBlock, limit int) ([]auditBlock, error) {
+	q := h.r.tx.Where("org_id = ?", h.org)
+	if h.low != "" {
+		q = q.Where("high_id > ?", h.low)
+	}
+	if h.high != "" {
+		q = q.Where("low_id < ?", h.high)
+	}
+	switch {
+	case h.down:
+		if last != nil {
+			q = q.Where("high_id < ?", last.HighID)
+		}
+		q = q.Order("high_id DESC")
+	default:
+		if last != nil {
+			q = q.Where("low_id > ?", last.LowID)
+		}
+		q = q.Order("low_id")
+	}
+	var rows []auditBlock
+	return rows, q.Limit(limit).Find(&rows).Error
+}
+
+// begins is the end of the block at which the page comes to it.
+func (h *hunt) begins(b auditBlock) EventID {
+	if h.down {
+		return b.HighID
+	}
+	return b.LowID
+}
+
+// search looks into these blocks, in their order, until the page is full.
+func (h *hunt) search(blocks []auditBlock) (done bool, err error) {
+	if len(blocks) == 0 {
+		return false, nil
+	}
+	numbers := make([]int64, len(blocks))
+	for i, b := range blocks {
+		numbers[i] = b.Block
+	}
+	var hits map[int64]*places
+	for i, t := range h.terms {
+		these, err := h.r.wordIn(h.org, t, numbers)
+		if err != nil {
+			return false, err
+		}
+		if i == 0 {
+			hits = these
+		} else {
+			hits = meeting(hits, these)
+		}
+		if numbers = numbers[:0]; len(hits) == 0 {
+			return false, nil
+		}
+		for b := range hits {
+			numbers = append(numbers, b)
+		}
+	}
+	var sequences []int64
+	take := func() error {
+		rows, err := h.at(sequences)
+		sequences = sequences[:0]
+		h.keep(rows)
+		return err
+	}
+	for _, b := range blocks {
+		// What lies further on can't be on the page: neither here nor behind.
+		if len(sequences) > 0 && len(h.found)+len(sequences) >= h.wanted {
+			if err := take(); err != nil {
+				return false, err
+			}
+		}
+		if h.full(h.begins(b)) {
+			return true, nil
+		}
+		if p := hits[b.Block]; p != nil {
+			list := p.list()
+			if h.down {
+				slices.Reverse(list)
+			}
+			for _, n := range list {
+				sequences = append(sequences, b.Block*blockSize+int64(n)+1)
+			}
+		}
+	}
+	return false, take()
+}
+
+// at reads the events in these places of the chain.
+func (h *hunt) at(sequences []int64) ([]AuditEvent, error) {
+	var rows []AuditEvent
+	if len(sequences) == 0 {
+		return nil, nil
+	}
+	ids := h.r.tx.Model(&AuditLink{}).Select("event_id").Where("org_id = ? AND sequence IN ?", h.org, sequences)
+	return rows, h.events().Omit("body").Where("audit_events.id IN (?)", ids).Limit(h.wanted + h.spare(len(sequences))).Find(&rows).Error
+}
+
+// spare makes room for those that the index names and the filter doesn't let
+// through. Where words alone were asked for there are none.
+func (h *hunt) spare(named int) int {
+	if h.f.Actor == "" && h.f.Object == "" && h.f.From.IsZero() && h.f.To.IsZero() {
+		return 0
+	}
+	return named
+}
+
+// wordIn says where in these blocks the term is.
+func (r *Reader) wordIn(org OrgID, t term, blocks []int64) (map[int64]*places, error) {
+	q := r.tx.Where("org_id = ? AND block IN ?", org, blocks)
+	if t.exact {
+		q = q.Where("word = ?", t.word)
+	} else {
+		q = q.Where("word >= ? AND word < ?", t.word, t.above())
+	}
+	var rows []auditWord
+	if err := q.Select("block", "places").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	return united(rows), nil
+}
+
+// rare returns where the events may be by those of the words that are rare,
+// nil where none is.
+func (h *hunt) rare() (map[int64]*places, error) {
+	var found map[int64]*places
+	for _, t := range h.terms {
+		if t.exact {
+			continue
+		}
+		var rows []auditWord
+		err := h.r.tx.Select("block", "places").Where("org_id = ? AND word >= ? AND word < ?", h.org, t.word, t.above()).Limit(rareMax).Find(&rows).Error
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(rows) == rareMax:
+		case found == nil:
+			found = united(rows)
+		default:
+			found = meeting(found, united(rows))
+		}
+	}
+	return found, nil
+}
+
+func united(rows []auditWord) map[int64]*places {
+	by := make(map[int64]*places, len(rows))
+	for _, row := range rows {
+		p := decodePlaces(row.Places)
+		if by[row.Block] == nil {
+			by[row.Block] = &p
+		} else {
+			by[row.Block].unite(&p)
+		}
+	}
+	return by
+}
+
+func meeting(a, b map[int64]*places) map[int64]*places {
+	both := map[int64]*places{}
+	for block, p := range a {
+		if other := b[block]; other != nil {
+			if p.meet(other); p.count() > 0 {
+				both[block] = p
+			}
+		}
+	}
+	return both
+}
