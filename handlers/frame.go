@@ -80,6 +80,7 @@ func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Re
 		}
 	}
 	frame.Org, frame.Role = scope.Org(), scope.Role()
+	frame.Consoles = scope.Can(models.ConsoleManage)
 	err := scope.Read(c.Request().Context(), func(r *models.Reader) error {
 		if whole {
 			var err error

@@ -37,6 +37,7 @@ type Handlers struct {
 	Catalog   *Catalog
 	Machines  *Machines
 	Console   *Console
+	Consoles  *Consoles
 	Tasks     *Tasks
 	History   *History
 	Provider  *Provider
@@ -61,6 +62,7 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Catalog:   &Catalog{frames: f},
 		Machines:  &Machines{frames: f, factory: rooms.Factory},
 		Console:   &Console{frames: f, console: rooms.Console},
+		Consoles:  &Consoles{frames: f},
 		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
 		History:   &History{frames: f, audit: rooms.Audit},
 		Provider:  &Provider{frames: f},

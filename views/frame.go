@@ -11,14 +11,18 @@ import (
 type Section string
 
 const (
-	SectionDashboard Section = "dashboard"
-	SectionMachines  Section = "machines"
-	SectionCatalog   Section = "catalog"
-	SectionTasks     Section = "tasks"
-	SectionHistory   Section = "history"
-	SectionProvider  Section = "provider"
-	SectionNone      Section = ""
+	SectionDashboard        Section = "dashboard"
+	SectionMachines         Section = "machines"
+	SectionCatalog          Section = "catalog"
+	SectionTasks            Section = "tasks"
+	SectionHistory          Section = "history"
+	SectionConsoles         Section = "consoles"
+	SectionProvider         Section = "provider"
+	SectionProviderConsoles Section = "provider consoles"
+	SectionNone             Section = ""
 )
+
+func (s Section) ofProvider() bool { return s == SectionProvider || s == SectionProviderConsoles }
 
 // Frame is what every page of somebody who is signed in shows around its own
 // matter. Org is zero outside an org.
@@ -29,6 +33,7 @@ type Frame struct {
 	Memberships []models.Membership
 	Flash       []ui.Message
 	ActiveTasks int  // of the org, for the sidebar
+	Consoles    bool // may see who has a console open
 	Lab         bool // the clouds are simulated
 }
 
@@ -53,7 +58,7 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 	provider := f.User.ProviderRole != ""
 	if provider {
 		s.Orgs = append(s.Orgs, ui.OrgLink{
-			Name: "Provider", URL: ProviderURL, Role: roleName(f.User.ProviderRole), Current: section == SectionProvider,
+			Name: "Provider", URL: ProviderURL, Role: roleName(f.User.ProviderRole), Current: section.ofProvider(),
 		})
 	}
 	switch {
@@ -67,12 +72,18 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 			f.tasksItem(section, live),
 			{Label: "History", Icon: "history", URL: p.History(), Current: section == SectionHistory},
 		}
+		if f.Consoles {
+			s.Nav = append(s.Nav, ui.NavItem{Label: "Consoles", Icon: "terminal-2", URL: p.Consoles(), Current: section == SectionConsoles})
+		}
 		if live {
 			s.EventsURL = p.Events()
 		}
-	case section == SectionProvider:
+	case section.ofProvider():
 		s.HomeURL, s.Place, s.Role = ProviderURL, "Provider", roleName(f.User.ProviderRole)
-		s.Nav = []ui.NavItem{{Label: "Overview", Icon: "layout-dashboard", URL: ProviderURL, Current: true}}
+		s.Nav = []ui.NavItem{
+			{Label: "Overview", Icon: "layout-dashboard", URL: ProviderURL, Current: section == SectionProvider},
+			{Label: "Consoles", Icon: "terminal-2", URL: ProviderConsolesURL, Current: section == SectionProviderConsoles},
+		}
 	}
 	return s
 }
@@ -95,3 +106,6 @@ func TaskCount(f Frame) templ.Component { return ui.SideCount(f.tasksItem(Sectio
 
 // ProviderURL is the operators' first page.
 const ProviderURL = "/provider/"
+
+// ProviderConsolesURL lists the open consoles of every org.
+const ProviderConsolesURL = ProviderURL + "consoles"

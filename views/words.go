@@ -74,6 +74,23 @@ func cloudLook(s models.CloudStatus) ui.Look {
 	}
 }
 
+// bytesText is an amount of data in its largest whole unit.
+func bytesText(n int64) string {
+	const step = 1024
+	unit, v := "B", float64(n)
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if v < step {
+			break
+		}
+		v, unit = v/step, u
+	}
+	digits := 0
+	if unit != "B" && v < 10 {
+		digits = 1
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
+}
+
 // actionWords says an action in the past tense, after the actor's name.
 var actionWords = map[models.Action]string{
 	models.ActionSignIn: "signed in", models.ActionSignInRefused: "was refused at sign-in", models.ActionSignOut: "signed out",

@@ -19,6 +19,9 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"machines": func(m *matrix, org string) string { return string(m.p.MachineOf(m.p.t, org, m.name()).ID) },
 	"tasks":    func(m *matrix, org string) string { return m.task(org) },
 
+	"consoles":          func(m *matrix, org string) string { return m.console(org) },
+	"provider/consoles": func(m *matrix, _ string) string { return m.console("acme") },
+
 	"account/sessions": func(m *matrix, email string) string {
 		who, _ := m.sessionOf(email, models.Now(), models.Now().AddDate(0, 0, 1))
 		return string(who.Session.ID)
@@ -48,6 +51,21 @@ func (m *matrix) task(org string) string {
 		t.Fatal(err)
 	}
 	return string(id)
+}
+
+// console opens one of a fresh machine in the records; no node carries it.
+func (m *matrix) console(org string) string {
+	t := m.p.t
+	t.Helper()
+	machine := m.p.MachineOf(t, org, m.name())
+	who := m.p.SignedIn(t, "user@"+org+".example")
+	grant := models.ConsoleGrant{Machine: machine, Role: models.RoleUser, Actor: who.Actor, Ticket: models.ConsoleTicket{
+		OrgID: machine.OrgID, MachineID: machine.ID, UserID: who.User.ID, SessionID: who.Session.ID, Mode: models.ConsoleView}}
+	open, err := m.p.System.OpenConsole(context.Background(), grant, "node-1", models.ConsoleLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(open.ID)
 }
 
 // tokenOf makes a token of the account in one of its orgs; accounts without an

@@ -61,6 +61,10 @@ func (s *Server) mount(h handlers.Handlers) {
 	org.GET("/machines/:id/console", s.Org(models.ConsoleOpen, h.Console.Show))
 	org.POST("/machines/:id/console/ticket", s.Org(models.ConsoleOpen, h.Console.Ticket))
 
+	org.GET("/consoles", s.Org(models.ConsoleManage, h.Consoles.List))
+	org.GET("/consoles/:id/close", s.Org(models.ConsoleManage, h.Consoles.Ask))
+	org.POST("/consoles/:id/close", s.Org(models.ConsoleManage, h.Consoles.Close))
+
 	org.GET("/tasks", s.Org(models.OrgRead, h.Tasks.List))
 	org.GET("/tasks/:id", s.Org(models.OrgRead, h.Tasks.Show))
 	org.POST("/tasks/:id/cancel", s.Org(models.TaskControl, h.Tasks.Cancel))
@@ -73,4 +77,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider := root.under("/provider")
 	provider.GET("", s.Provider(models.ProviderRead, h.Provider.Home))
 	provider.GET("/", s.Provider(models.ProviderRead, h.Provider.Show))
+	provider.GET("/consoles", s.Provider(models.ProviderRead, h.Consoles.All))
+	provider.GET("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.AskAny))
+	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))
 }

@@ -39,7 +39,12 @@ type setting func(*Service)
 
 func newBench(t *testing.T, settings ...setting) *bench {
 	t.Helper()
-	b := &bench{t: t, world: testkit.NewWorld(t, testkit.SQLite(t)), host: newHypervisor(t), log: &logged{}, people: map[string]Caller{}}
+	return newBenchOn(t, testkit.SQLite(t), settings...)
+}
+
+func newBenchOn(t *testing.T, db *models.DB, settings ...setting) *bench {
+	t.Helper()
+	b := &bench{t: t, world: testkit.NewWorld(t, db), host: newHypervisor(t), log: &logged{}, people: map[string]Caller{}}
 	b.machine = b.world.Machine(t, "web-1")
 	b.screens = &screens{give: b.host.screen}
 	b.service = New(b.world.System, b.screens, Options{Node: "node-1",

@@ -127,6 +127,14 @@ func (h *hypervisor) next(t *testing.T) *screenSocket {
 	}
 }
 
+// draw sends a piece of picture.
+func (s *screenSocket) draw(t *testing.T, picture string) {
+	t.Helper()
+	if err := s.conn.WriteMessage(websocket.BinaryMessage, []byte(picture)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // receive takes n bytes from the portal.
 func (s *screenSocket) receive(t *testing.T, n int) string {
 	t.Helper()
