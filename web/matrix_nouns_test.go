@@ -55,15 +55,17 @@ func (m *matrix) task(org string) string {
 
 // console opens one of a fresh machine in the records; no node carries it.
 func (m *matrix) console(org string) string {
-	t := m.p.t
-	t.Helper()
-	machine := m.p.MachineOf(t, org, m.name())
-	who := m.p.SignedIn(t, "user@"+org+".example")
+	return m.p.openConsole(m.p.MachineOf(m.p.t, org, m.name()), "user@"+org+".example")
+}
+
+func (p *portal) openConsole(machine models.Machine, email string) string {
+	p.t.Helper()
+	who := p.SignedIn(p.t, email)
 	grant := models.ConsoleGrant{Machine: machine, Role: models.RoleUser, Actor: who.Actor, Ticket: models.ConsoleTicket{
 		OrgID: machine.OrgID, MachineID: machine.ID, UserID: who.User.ID, SessionID: who.Session.ID, Mode: models.ConsoleView}}
-	open, err := m.p.System.OpenConsole(context.Background(), grant, "node-1", models.ConsoleLimits{})
+	open, err := p.System.OpenConsole(context.Background(), grant, "node-1", models.ConsoleLimits{})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	return string(open.ID)
 }

@@ -71,9 +71,10 @@ func (p *portal) orgRoutes() []route {
 
 // ids returns one id of acme for each noun, and an invented one.
 func (p *portal) ids() (byNoun map[string]string, invented string) {
-	building := p.order("building")
+	building, machine := p.order("building"), p.Machine(p.t, "web-1")
+	machine.OrgID = p.Acme.ID
 	return map[string]string{
-		"machines": string(p.Machine(p.t, "web-1").ID), "tasks": string(p.activeTask(building)),
+		"machines": string(machine.ID), "tasks": string(p.activeTask(building)), "consoles": p.openConsole(machine, "user@acme.example"),
 	}, string(models.NewID[models.MachineID]())
 }
 
