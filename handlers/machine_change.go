@@ -24,7 +24,7 @@ func (h *Machines) Power(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	task, err := h.factory.Power(c.Request().Context(), scope, machine, models.PowerOp(in.text("op", maxID)))
-	if errors.Is(err, models.ErrConflict) {
+	if errors.Is(err, models.ErrConflict) || errors.Is(err, models.ErrQuota) {
 		return h.again(c, scope, machine, err, nil)
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (h *Machines) powerEach(c echo.Context, scope *models.Scope, ids []string, 
 		switch {
 		case err == nil:
 			done++
-		case errors.Is(err, models.ErrConflict), errors.Is(err, models.ErrNotFound):
+		case errors.Is(err, models.ErrConflict), errors.Is(err, models.ErrNotFound), errors.Is(err, models.ErrQuota):
 			refused = append(refused, sentence(err))
 		default:
 			return done, refused, err
@@ -130,7 +130,7 @@ func (h *Machines) Delete(c echo.Context, scope *models.Scope) error {
 		return h.again(c, scope, machine, err, func(p *views.MachineProps) {
 			p.DeleteTyped, p.DeleteError = typed, models.FieldsOf(err)["confirm"]
 		})
-	case errors.Is(err, models.ErrConflict):
+	case errors.Is(err, models.ErrConflict), errors.Is(err, models.ErrQuota):
 		return h.again(c, scope, machine, err, nil)
 	case err != nil:
 		return err

@@ -189,9 +189,7 @@ func planProps(plan models.Plan, problem string) views.PlanProps {
 		NetworkName: plan.Network.Name, Reason: plan.Reason,
 	}
 	for _, q := range plan.Quota {
-		if more := q.After - q.Used; more != 0 {
-			p.Quota = append(p.Quota, views.QuotaAfter{Quota: q.Quota, More: more})
-		}
+		p.Quota = append(p.Quota, views.QuotaAfter{Quota: q.Quota, More: q.After - q.Used})
 	}
 	return p
 }

@@ -46,6 +46,7 @@ const (
 	ActionMemberRemove  Action = "member.remove"
 	ActionAccountLink   Action = "user.sso_link"
 	ActionConfigChange  Action = "provider.configure"
+	ActionQuotaRepair   Action = "quota.repair"
 	ActionHistoryExport Action = "history.export"
 	ActionHistoryVerify Action = "history.verify"
 	ActionHistoryFault  Action = "history.fault" // a checkpoint was due and could not be made
@@ -60,7 +61,7 @@ var Actions = []Action{
 	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionTokenCreate, ActionTokenRevoke,
 	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionMemberJoin, ActionMemberRole,
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
-	ActionAccessRefused, ActionConfigChange,
+	ActionAccessRefused, ActionConfigChange, ActionQuotaRepair,
 	ActionHistoryExport, ActionHistoryVerify, ActionHistoryFault,
 }
 

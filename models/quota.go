@@ -14,18 +14,23 @@ const (
 	ResourceMemory    Resource = "memory_mib"
 	ResourceStorage   Resource = "storage_gib"
 	ResourcePublicIPs Resource = "public_ips"
+	ResourceTasks     Resource = "tasks" // queued, running or cancelling
 	ResourceConsoles  Resource = "consoles"
 )
 
 // Resources lists them in the order of the dashboard, which is also the order
 // in which rows are locked, so that two orders never wait for each other.
 var Resources = []Resource{
-	ResourceMachines, ResourceVCPUs, ResourceMemory, ResourceStorage, ResourcePublicIPs, ResourceConsoles,
+	ResourceMachines, ResourceVCPUs, ResourceMemory, ResourceStorage, ResourcePublicIPs, ResourceTasks, ResourceConsoles,
 }
+
+// UsualTasks is how many Tasks an org may have under way where nobody said
+// otherwise: as many as one bulk operation asks for.
+const UsualTasks = 200
 
 var resourceNames = map[Resource]string{
 	ResourceMachines: "machines", ResourceVCPUs: "vCPUs", ResourceMemory: "MiB of memory",
-	ResourceStorage: "GiB of storage", ResourcePublicIPs: "public IPs", ResourceConsoles: "open consoles",
+	ResourceStorage: "GiB of storage", ResourcePublicIPs: "public IPs", ResourceTasks: "running tasks", ResourceConsoles: "open consoles",
 }
 
 // Limits is what an org may have, and Amounts what it takes, by resource.
@@ -60,6 +65,9 @@ func (r *Reader) Quotas() ([]Quota, error) {
 // TakeQuota takes all amounts or none: each by one conditional update, so that
 // a hundred at once on a quota of ten make exactly ten.
 func (w *Writer) TakeQuota(amounts Amounts) error {
+	if w.scope.org == "" {
+		return ErrNoScope // it would take from every org
+	}
 	for _, res := range Resources {
 		n := amounts[res]
 		if n == 0 {
@@ -82,13 +90,29 @@ func (w *Writer) quotaRefusal(res Resource, wanted int64) error {
 	if err := w.tx.Limit(1).Find(&q, "resource = ?", res).Error; err != nil {
 		return err
 	}
-	return &Error{Code: CodeQuota, Message: fmt.Sprintf(
-		"This needs %d %s, and %d of the org's %d are taken. Delete a machine, choose a smaller size, or ask your provider for more.",
-		wanted, resourceNames[res], q.Used, q.Ceiling)}
+	return &Error{Code: CodeQuota, Message: q.full(res, wanted)}
+}
+
+// full says what is taken, and what makes room.
+func (q Quota) full(res Resource, wanted int64) string {
+	switch res {
+	case ResourceTasks:
+		return fmt.Sprintf("The org has %d tasks under way, and may have %d at once. Wait until some have ended, then try again.", q.Used, q.Ceiling)
+	case ResourceConsoles:
+		return fmt.Sprintf("%d of the %d consoles that the org may have open are open. Close one, then try again.", q.Used, q.Ceiling)
+	case ResourcePublicIPs:
+		return fmt.Sprintf("This needs %d public IPs, and %d of the org's %d are taken. Give one back, or ask your provider for more.", wanted, q.Used, q.Ceiling)
+	default:
+		return fmt.Sprintf("This needs %d %s, and %d of the org's %d are taken. Delete a machine, choose a smaller size, or ask your provider for more.",
+			wanted, resourceNames[res], q.Used, q.Ceiling)
+	}
 }
 
 // ReturnQuota gives amounts back. The caller makes sure that it does so once.
 func (w *Writer) ReturnQuota(amounts Amounts) error {
+	if w.scope.org == "" {
+		return ErrNoScope
+	}
 	for _, res := range Resources {
 		if n := amounts[res]; n != 0 {
 			err := w.tx.Model(&Quota{}).Where("resource = ?", res).Update("used", exprAdd("used", -n)).Error
@@ -111,27 +135,25 @@ func (w *Writer) setLimits(org OrgID, limits Limits) (was, is Limits, err error)
 		was[q.Resource] = q.Ceiling
 	}
 	for _, res := range Resources {
-		is[res] = limits[res]
 		ceiling, known := was[res]
+		limit, given := limits[res]
+		switch {
+		case given || res != ResourceTasks:
+		case known:
+			limit = ceiling
+		default:
+			limit = UsualTasks
+		}
+		is[res] = limit
 		switch {
 		case !known:
-			err = w.tx.Create(&Quota{OrgID: org, Resource: res, Ceiling: limits[res]}).Error
-		case ceiling != limits[res]:
-			err = w.tx.Model(&Quota{}).Where("org_id = ? AND resource = ?", org, res).Update("ceiling", limits[res]).Error
+			err = w.tx.Create(&Quota{OrgID: org, Resource: res, Ceiling: limit}).Error
+		case ceiling != limit:
+			err = w.tx.Model(&Quota{}).Where("org_id = ? AND resource = ?", org, res).Update("ceiling", limit).Error
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
 	return was, is, nil
-}
-
-// CountedQuota recomputes what is used from the machines themselves, to be
-// compared with Quotas.
-func (r *Reader) CountedQuota() (Amounts, error) {
-	var sum struct{ Machines, Cores, Memory, Disk int64 }
-	err := r.tx.Model(&Machine{}).Select(`COUNT(*) AS machines, COALESCE(SUM(vcpus),0) AS cores,
-		COALESCE(SUM(memory_mib),0) AS memory, COALESCE(SUM(disk_gib),0) AS disk`).
-		Where("reserved = ?", true).Scan(&sum).Error
-	return Amounts{ResourceMachines: sum.Machines, ResourceVCPUs: sum.Cores, ResourceMemory: sum.Memory, ResourceStorage: sum.Disk}, err
 }

@@ -113,7 +113,8 @@ type TaskFilter struct {
 
 // InsertTask stores a Task with its steps, queued, for the Writer's actor. A
 // machine that has an active Task already is a conflict: the partial unique
-// index decides.
+// index decides. It takes one of the org's running tasks, which MoveTask gives
+// back at the end.
 func (w *Writer) InsertTask(t *Task, steps []StepSpec) error {
 	t.ID, t.CreatedAt, t.State = NewID[TaskID](), Now(), TaskQueued
 	t.ActorID, t.ActorName = UserID(w.actor.ID), w.actor.Name
@@ -123,6 +124,11 @@ func (w *Writer) InsertTask(t *Task, steps []StepSpec) error {
 		if errors.Is(err, gorm.ErrDuplicatedKey) {
 			return Conflict("Something is already being done to this machine. Wait until its task has ended.")
 		}
+		return err
+	}
+	// After the row: whoever waits for the index must not hold the quota that
+	// the Task which has it is about to give back.
+	if err := w.TakeQuota(Amounts{ResourceTasks: 1}); err != nil {
 		return err
 	}
 	rows := make([]TaskStep, len(steps))
@@ -152,6 +158,9 @@ func (w *Writer) MoveTask(t *Task, to TaskState, set map[string]any) error {
 	}
 	t.State = to
 	w.touchTask(t)
+	if !to.Active() {
+		return w.ReturnQuota(Amounts{ResourceTasks: 1})
+	}
 	return nil
 }
 

@@ -105,6 +105,7 @@ var actionWords = map[models.Action]string{
 	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
 	models.ActionConsoleEnd: "ended somebody's console of", models.ActionConsoleVMRC: "asked for a VMRC link to", models.ActionMachineMedia: "changed the virtual CD of",
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
+	models.ActionQuotaRepair:   "set right the quota of",
 	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
 }
 
@@ -122,6 +123,7 @@ var actionNames = map[models.Action]string{
 	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
 	models.ActionConsoleEnd: "End somebody's console", models.ActionConsoleVMRC: "VMRC link", models.ActionMachineMedia: "Change virtual CD",
 	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
+	models.ActionQuotaRepair:   "Set quota right",
 	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
 }
 
@@ -224,6 +226,8 @@ func resourceName(r models.Resource) string {
 		return "Storage"
 	case models.ResourcePublicIPs:
 		return "Public IPs"
+	case models.ResourceTasks:
+		return "Running tasks"
 	case models.ResourceConsoles:
 		return "Open consoles"
 	default:

@@ -53,7 +53,7 @@ func demoConfig(clouds []lab.Cloud) config.Config {
 		{Slug: "memory", Name: "Memory", VCPUs: 4, MemoryMiB: 32768, DiskGiB: 80, PricePerHour: 0.148},
 		{Slug: "storage", Name: "Storage", VCPUs: 2, MemoryMiB: 8192, DiskGiB: 500, PricePerHour: 0.096},
 	}
-	quota := map[string]int64{"machines": 400, "vcpus": 1200, "memory_mib": 2 << 20, "storage_gib": 40_000, "public_ips": 10, "consoles": 40}
+	quota := map[string]int64{"machines": 400, "vcpus": 1200, "memory_mib": 2 << 20, "storage_gib": 40_000, "public_ips": 10, "tasks": 400, "consoles": 40}
 	for i, o := range []struct{ slug, name string }{{"acme", "Acme Corporation"}, {"globex", "Globex"}, {"initech", "Initech"}} {
 		org := config.Org{Slug: o.slug, Name: o.name, Quota: quota}
 		for j, l := range clouds {

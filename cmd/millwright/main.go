@@ -22,6 +22,7 @@ type cli struct {
 	Demo          demoCommand          `cmd:"" help:"Serve a portal with an embedded lab: two simulated vCenters, three orgs, some machines. Needs nothing else."`
 	Serve         serveCommand         `cmd:"" help:"Serve the portal for the vCenters that a configuration file names."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database to the present tables."`
+	Check         checkCommand         `cmd:"" help:"Compare what the portal keeps with what it is made of."`
 	SetPassword   setPasswordCommand   `cmd:"" help:"Set an account's password, read from standard input."`
 	Verify        verifyCommand        `cmd:"" help:"Check an exported history: says intact, or names the first event that was changed, removed, added or reordered."`
 	CheckpointKey checkpointKeyCommand `cmd:"" help:"Print the public half of the key that signs the history."`

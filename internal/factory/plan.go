@@ -164,6 +164,7 @@ func (d *draft) readQuota(r *models.Reader) error {
 	if d.hasType {
 		sized := models.Machine{VCPUs: p.InstanceType.VCPUs, MemoryMiB: p.InstanceType.MemoryMiB, DiskGiB: p.InstanceType.DiskGiB}
 		one = sized.Amounts()
+		one[models.ResourceTasks] = 1 // while it is being made
 	}
 	for _, bar := range bars {
 		after := bar.Used + one[bar.Resource]*int64(p.Order.Count)

@@ -88,7 +88,7 @@ func TestPlanOfNothingStillTellsAll(t *testing.T) {
 	t.Parallel()
 	_, f, scope := drawingBoard(t)
 	plan, err := f.Plan(context.Background(), scope, models.Order{})
-	if got := models.FieldsOf(err); len(got) != 3 || len(plan.Placements) != 2 || len(plan.Quota) != 6 {
+	if got := models.FieldsOf(err); len(got) != 3 || len(plan.Placements) != 2 || len(plan.Quota) != len(models.Resources) {
 		t.Errorf("%v with %d placements and %d quotas", err, len(plan.Placements), len(plan.Quota))
 	}
 }

@@ -361,19 +361,7 @@ func (r *rig) vms(id models.MachineID) int {
 // balanced checks that quota and addresses are what the machines account for.
 func (r *rig) balanced() {
 	r.t.Helper()
-	r.must(r.scope.Read(context.Background(), func(rd *models.Reader) error {
-		counted, err := rd.CountedQuota()
-		if err != nil {
-			return err
-		}
-		bars, err := rd.Quotas()
-		for _, bar := range bars {
-			if want := counted[bar.Resource]; bar.Used != want {
-				r.t.Errorf("quota of %s says %d, the machines say %d", bar.Resource, bar.Used, want)
-			}
-		}
-		return err
-	}))
+	r.agrees("all that")
 }
 
 // outcomes lists how the history tells of the machine, oldest first.

@@ -27,7 +27,7 @@ type World struct {
 // RoomyLimits is a quota that no test runs into.
 var RoomyLimits = models.Limits{
 	models.ResourceMachines: 1000, models.ResourceVCPUs: 4000, models.ResourceMemory: 16 << 20,
-	models.ResourceStorage: 1 << 20, models.ResourcePublicIPs: 10, models.ResourceConsoles: 50,
+	models.ResourceStorage: 1 << 20, models.ResourcePublicIPs: 10, models.ResourceTasks: 1000, models.ResourceConsoles: 50,
 }
 
 // NewWorld fills an empty database.

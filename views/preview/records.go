@@ -78,7 +78,7 @@ func (r records) quotas() []models.Quota {
 	}
 	return []models.Quota{
 		row(models.ResourceMachines, 14, 50), row(models.ResourceVCPUs, 86, 100), row(models.ResourceMemory, 98304, 262144),
-		row(models.ResourceStorage, 2000, 2000), row(models.ResourcePublicIPs, 0, 8), row(models.ResourceConsoles, 1, 20),
+		row(models.ResourceStorage, 2000, 2000), row(models.ResourcePublicIPs, 0, 8), row(models.ResourceTasks, 3, 200), row(models.ResourceConsoles, 1, 20),
 	}
 }
 
