@@ -129,7 +129,7 @@ func (w *walker) step(i int) (what string, err error) {
 		w.vcenter.faults(lab.FaultRequest{Fail: []lab.Fault{{Method: method, Task: true, Type: "NoDiskSpace"}}})
 		return "fail", nil
 	case 8:
-		c, err := w.System.OpenConsole(ctx, w.grant(), "test")
+		c, err := w.System.OpenConsole(ctx, w.grant(), "test", models.ConsoleLimits{})
 		if err == nil {
 			w.open = append(w.open, c)
 		}
