@@ -261,3 +261,6 @@ func (r *Reader) ObjectEvents(id string, limit int) ([]AuditEvent, error) {
 	err := r.tx.Omit("body").Where("object_id = ?", id).Order("id DESC").Limit(limit).Find(&rows).Error
 	return rows, err
 }
+
+// EventMark is the page mark of what lies behind an event.
+func EventMark(id EventID) string { return encodeCursor("", string(id)) }

@@ -149,6 +149,32 @@ func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
 	return rows, nil
 }
 
+// LinkedBody is a link with its event's text, nil where there is none.
+type LinkedBody struct {
+	Link AuditLink
+	Body *string
+}
+
+// Bodies is Links without what only pages need, for an export of everything.
+func (r *Reader) Bodies(after int64, limit int) ([]LinkedBody, error) {
+	rows, err := r.tx.Model(&AuditLink{}).Select("audit_links.sequence, audit_links.event_id, audit_links.previous_hash, audit_links.hash, e.body").
+		Joins("LEFT JOIN audit_events e ON e.id = audit_links.event_id AND e.org_id = audit_links.org_id").
+		Where("audit_links.sequence > ?", after).Order("audit_links.sequence").Limit(limit).Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	list := make([]LinkedBody, 0, limit)
+	for rows.Next() {
+		l := LinkedBody{Link: AuditLink{OrgID: r.scope.org}}
+		if err := rows.Scan(&l.Link.Sequence, &l.Link.EventID, &l.Link.PreviousHash, &l.Link.Hash, &l.Body); err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, rows.Err()
+}
+
 // EventsBehind returns the next events behind an id, oldest first, bodies
 // included, each with its link where it has one: those that the filter lets
 // through, and the id up to which was looked, "" at the end of the history.

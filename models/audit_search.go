@@ -2,9 +2,11 @@ package models
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"gorm.io/gorm"
 )
@@ -19,10 +21,10 @@ import (
 const (
 	// firstBlocks is how many blocks are asked at first; each time fourfold, up
 	// to mostBlocks.
-	firstBlocks = 4
+	firstBlocks = 1
 	mostBlocks  = 4096
 	// rareMax is how many places a word may have in the index to be called rare.
-	rareMax = 512
+	rareMax = 256
 	// idMin is the least length of what is looked up as a whole id.
 	idMin = 16
 	// scanChunk is how many events are read at a time where they are looked through.
@@ -42,6 +44,8 @@ type hunt struct {
 	high   EventID
 	wanted int
 	found  []AuditEvent
+	// known has, for each rare term, every place where it is.
+	known []map[int64]*places
 }
 
 // searchOrg returns the first rows of the org's history that the filter lets
@@ -183,10 +187,10 @@ func (h *hunt) unindexed() error {
 	if err := h.r.tx.Where("org_id = ?", h.org).Order("sequence DESC").Limit(1).Find(&head).Error; err != nil {
 		return err
 	}
-	fresh := h.events().Where(noLink)
+	fresh := h.likely(h.events()).Where(noLink)
 	if len(head) > 0 {
 		fresh = fresh.Where("audit_events.id >= ?", oldestID(timeOfID(head[0].EventID).Add(-unlinkedFor)))
-		linked := h.events().Joins("JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
+		linked := h.likely(h.events()).Joins("JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
 			Where("audit_links.sequence > ?", next*blockSize)
 		if err := h.scan(linked); err != nil {
 			return err
@@ -195,44 +199,61 @@ func (h *hunt) unindexed() error {
 	return h.scan(fresh)
 }
 
+// likely has the database leave out what can't match, as far as it can tell:
+// it may not know what is upper and lower case beyond ASCII.
+func (h *hunt) likely(q *gorm.DB) *gorm.DB {
+	if h.f.Action != "" {
+		q = q.Where("audit_events.action = ?", h.f.Action)
+	}
+	if h.f.Outcome != "" {
+		q = q.Where("audit_events.outcome = ?", h.f.Outcome)
+	}
+	for _, t := range h.terms {
+		if !t.exact && !strings.ContainsFunc(t.word, func(r rune) bool { return r > unicode.MaxASCII }) {
+			q = q.Where("LOWER(audit_events.body) LIKE ? ESCAPE '\\'", likeText(t.word))
+		}
+	}
+	return q
+}
+
 // unlinkedFor is how much older than the newest link an event may be that has
 // none yet and is found by its words: the time of a long transaction.
 const unlinkedFor = time.Minute
 
-// byWord goes over the blocks.
+// byWord goes over the blocks: those where a rare word is, or all in turns.
 func (h *hunt) byWord() error {
 	if len(h.terms) == 0 {
 		return nil
 	}
-	var rare map[int64]*places // nil until it is known that one of the words is
-	for size, last := firstBlocks, (*auditBlock)(nil); ; size = min(size*4, mostBlocks) {
-		blocks, err := h.blocks(last, size)
-		if err != nil {
-			return err
-		}
-		if len(blocks) == 0 {
+	rare, err := h.rare()
+	if err != nil {
+		return err
+	}
+	if rare != nil {
+		if len(rare) == 0 {
 			return nil
 		}
-		if last != nil && rare == nil {
-			if rare, err = h.rare(); err != nil {
-				return err
-			}
-		}
-		last = &blocks[len(blocks)-1]
-		more := len(blocks) == size
-		if rare != nil {
-			blocks = slices.DeleteFunc(blocks, func(b auditBlock) bool { return rare[b.Block] == nil })
-		}
-		done, err := h.search(blocks)
-		if err != nil || done || !more {
+		var blocks []auditBlock
+		if err := h.sorted(h.spanning()).Where("block IN ?", slices.Collect(maps.Keys(rare))).Find(&blocks).Error; err != nil {
 			return err
 		}
+		_, err := h.search(blocks)
+		return err
+	}
+	for size, last := firstBlocks, (*auditBlock)(nil); ; size = min(size*4, mostBlocks) {
+		blocks, err := h.blocks(last, size)
+		if err != nil || len(blocks) == 0 {
+			return err
+		}
+		if done, err := h.search(blocks); err != nil || done || len(blocks) < size {
+			return err
+		}
+		last = &blocks[len(blocks)-1]
 	}
 }
 
-// blocks returns the next that may have something of the page. They come by
-// the end at which the page begins.
-func (h *hunt) blocks(last *auditBlock, limit int) ([]auditBlock, error) {
+// spanning are the blocks that may have something between the page's ends.
+func (h *hunt) spanning() *gorm.DB {
 	q := h.r.tx.Where("org_id = ?", h.org)
 	if h.low != "" {
 		q = q.Where("high_id > ?", h.low)
@@ -240,17 +261,26 @@ func (h *hunt) blocks(last *auditBlock, limit int) ([]auditBlock, error) {
 	if h.high != "" {
 		q = q.Where("low_id < ?", h.high)
 	}
+	return q
+}
+
+// sorted has them come by the end at which the page begins.
+func (h *hunt) sorted(q *gorm.DB) *gorm.DB {
+	if h.down {
+		return q.Order("high_id DESC")
+	}
+	return q.Order("low_id")
+}
+
+// blocks returns those that come next.
+func (h *hunt) blocks(last *auditBlock, limit int) ([]auditBlock, error) {
+	q := h.sorted(h.spanning())
 	switch {
+	case last == nil:
 	case h.down:
-		if last != nil {
-			q = q.Where("high_id < ?", last.HighID)
-		}
-		q = q.Order("high_id DESC")
+		q = q.Where("high_id < ?", last.HighID)
 	default:
-		if last != nil {
-			q = q.Where("low_id > ?", last.LowID)
-		}
-		q = q.Order("low_id")
+		q = q.Where("low_id > ?", last.LowID)
 	}
 	var rows []auditBlock
 	return rows, q.Limit(limit).Find(&rows).Error
@@ -269,27 +299,12 @@ func (h *hunt) search(blocks []auditBlock) (done bool, err error) {
 	if len(blocks) == 0 {
 		return false, nil
 	}
-	numbers := make([]int64, len(blocks))
-	for i, b := range blocks {
-		numbers[i] = b.Block
+	if h.full(h.begins(blocks[0])) {
+		return true, nil
 	}
-	var hits map[int64]*places
-	for i, t := range h.terms {
-		these, err := h.r.wordIn(h.org, t, numbers)
-		if err != nil {
-			return false, err
-		}
-		if i == 0 {
-			hits = these
-		} else {
-			hits = meeting(hits, these)
-		}
-		if numbers = numbers[:0]; len(hits) == 0 {
-			return false, nil
-		}
-		for b := range hits {
-			numbers = append(numbers, b)
-		}
+	hits, err := h.hits(blocks)
+	if err != nil || len(hits) == 0 {
+		return false, err
 	}
 	var sequences []int64
 	take := func() error {
@@ -319,6 +334,32 @@ func (h *hunt) search(blocks []auditBlock) (done bool, err error) {
 		}
 	}
 	return false, take()
+}
+
+// hits says where in these blocks all of the terms are.
+func (h *hunt) hits(blocks []auditBlock) (hits map[int64]*places, err error) {
+	numbers := make([]int64, len(blocks))
+	for i, b := range blocks {
+		numbers[i] = b.Block
+	}
+	for i, t := range h.terms {
+		these := h.known[i]
+		if these == nil {
+			if these, err = h.r.wordIn(h.org, t, numbers); err != nil {
+				return nil, err
+			}
+		}
+		if i == 0 {
+			hits = these
+		} else {
+			hits = meeting(hits, these)
+		}
+		if len(hits) == 0 {
+			return nil, nil
+		}
+		numbers = slices.Collect(maps.Keys(hits))
+	}
+	return hits, nil
 }
 
 // at reads the events in these places of the chain.
@@ -359,7 +400,8 @@ func (r *Reader) wordIn(org OrgID, t term, blocks []int64) (map[int64]*places, e
 // nil where none is.
 func (h *hunt) rare() (map[int64]*places, error) {
 	var found map[int64]*places
-	for _, t := range h.terms {
+	h.known = make([]map[int64]*places, len(h.terms))
+	for i, t := range h.terms {
 		if t.exact {
 			continue
 		}
@@ -368,12 +410,17 @@ func (h *hunt) rare() (map[int64]*places, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case len(rows) == rareMax:
-		case found == nil:
+		if len(rows) == rareMax {
+			continue
+		}
+		h.known[i] = united(rows)
+		if found == nil {
 			found = united(rows)
-		default:
-			found = meeting(found, united(rows))
+		} else {
+			found = meeting(found, h.known[i])
+		}
+		if len(found) == 0 {
+			break
 		}
 	}
 	return found, nil
@@ -396,8 +443,9 @@ func meeting(a, b map[int64]*places) map[int64]*places {
 	both := map[int64]*places{}
 	for block, p := range a {
 		if other := b[block]; other != nil {
-			if p.meet(other); p.count() > 0 {
-				both[block] = p
+			m := *p
+			if m.meet(other); m.count() > 0 {
+				both[block] = &m
 			}
 		}
 	}

@@ -55,3 +55,12 @@ func entryOf(row models.LinkedEvent) entry {
 	e.altered = !row.Event.BodyMatches() || row.Event.ID != e.event
 	return e
 }
+
+// entryOfBody has no columns to compare: an export carries the text alone.
+func entryOfBody(row models.LinkedBody) entry {
+	e := entry{sequence: row.Link.Sequence, event: row.Link.EventID, previous: row.Link.PreviousHash, hash: row.Link.Hash, missing: row.Body == nil}
+	if row.Body != nil {
+		e.body = *row.Body
+	}
+	return e
+}

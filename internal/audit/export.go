@@ -26,7 +26,7 @@ var Formats = []Format{JSONL, CSV}
 // Export is one that is ready to be streamed.
 type Export struct {
 	service     *Service
-	scope       *models.Scope
+	read        look
 	filter      models.EventFilter
 	format      Format
 	head        header
@@ -37,10 +37,13 @@ type Export struct {
 // history, seals it, and signs it where it is whole. Where it isn't, the
 // export is made all the same, so that the evidence can be carried away.
 func (s *Service) Export(ctx context.Context, scope *models.Scope, filter models.EventFilter, format Format) (*Export, error) {
+	return s.prepare(ctx, scope.Org(), scope.Actor(), scope.Read, filter, format)
+}
+
+func (s *Service) prepare(ctx context.Context, org models.Org, actor models.Actor, read look, filter models.EventFilter, format Format) (*Export, error) {
 	filter.Page = models.Paging{}
-	org := scope.Org()
-	e := &Export{service: s, scope: scope, filter: filter, format: format, head: header{Export: exportForm, Org: org.ID, Slug: org.Slug, Complete: !filter.Narrows()}}
-	err := s.system.RecordIn(ctx, org.ID, scope.Actor(), models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
+	e := &Export{service: s, read: read, filter: filter, format: format, head: header{Export: exportForm, Org: org.ID, Slug: org.Slug, Complete: !filter.Narrows()}}
+	err := s.system.RecordIn(ctx, org.ID, actor, models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
 		Object: object(org), After: map[string]any{"format": format, "complete": e.head.Complete}})
 	if err == nil {
 		err = s.Seal(ctx, org.ID)
@@ -59,7 +62,7 @@ func (s *Service) Export(ctx context.Context, scope *models.Scope, filter models
 			return nil, fmt.Errorf("sign the export: %w", err)
 		}
 	}
-	if e.checkpoints, err = s.known(ctx, org.ID, scope.Read); err != nil {
+	if e.checkpoints, err = s.known(ctx, org.ID, read); err != nil {
 		return nil, fmt.Errorf("prepare the export: %w", err)
 	}
 	e.head.At = models.Now()
@@ -112,16 +115,16 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
 	var foot footer
 	for {
-		var rows []models.LinkedEvent
-		err := e.scope.Read(ctx, func(r *models.Reader) (err error) {
-			rows, err = r.Links(foot.Sealed, readAtOnce)
+		var rows []models.LinkedBody
+		err := e.read(ctx, func(r *models.Reader) (err error) {
+			rows, err = r.Bodies(foot.Sealed, readAtOnce)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			place := entryOf(row)
+			place := entryOfBody(row)
 			b = appendEntry(b, &place)
 			foot.Sealed = place.sequence
 			for len(checkpoints) > 0 && checkpoints[0].Sequence <= place.sequence {
@@ -145,7 +148,7 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 		}
 	}
 	var rest []models.AuditEvent
-	err = e.scope.Read(ctx, func(r *models.Reader) (err error) {
+	err = e.read(ctx, func(r *models.Reader) (err error) {
 		rest, err = r.Unlinked(zeroTime, readAtOnce)
 		return err
 	})
@@ -171,7 +174,7 @@ func (e *Export) finish(w io.Writer, b []byte, foot footer) error {
 func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) error {
 	for after := models.EventID(""); ; {
 		var rows []models.LinkedEvent
-		err := e.scope.Read(ctx, func(r *models.Reader) (err error) {
+		err := e.read(ctx, func(r *models.Reader) (err error) {
 			rows, after, err = r.EventsBehind(e.filter, after, readAtOnce)
 			return err
 		})
