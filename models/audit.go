@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,7 +54,7 @@ const (
 )
 
 // Actions lists the closed list, in the order of a menu.
-var Actions = []Action{
+var Actions = slices.Concat([]Action{
 	ActionMachineCreate, ActionMachinePower, ActionMachineDelete, ActionMachineMedia, ActionMachineState,
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
@@ -63,7 +64,7 @@ var Actions = []Action{
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
 	ActionAccessRefused, ActionConfigChange, ActionQuotaRepair,
 	ActionHistoryExport, ActionHistoryVerify, ActionHistoryFault,
-}
+}, NetworkActions)
 
 // Outcome is how it ended.
 type Outcome string

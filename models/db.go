@@ -281,6 +281,9 @@ func translate(err error) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return &Error{Code: CodeNotFound, Message: "There is nothing here.", Err: err}
 	}
+	if e := refused(err); e != nil {
+		return e
+	}
 	if badText(err) {
 		return &Error{Code: CodeInvalid, Message: "Some of this text has characters that can't be stored.", Err: err}
 	}

@@ -21,8 +21,16 @@ type Network struct {
 	PortGroup string // in vSphere
 	IsDefault bool   // of its cloud
 	NextHost  int64  // where the search for a free address begins
+	Number    int    // of the org, 1 to 999: names the gateway's interface
+	VLAN      int    `gorm:"column:vlan"` // of the cloud's range; 0 where the port group brings its own
+	FirstIP   int64  `gorm:"column:first_ip"`
+	LastIP    int64  `gorm:"column:last_ip"`
 	CreatedAt time.Time
+	DeletedAt gorm.DeletedAt // gone for everybody; machines' records still name it
 }
+
+// Object is how the history names the network.
+func (n *Network) Object() Object { return Object{Kind: "network", ID: string(n.ID), Name: n.Name} }
 
 // Address is one taken address of a network.
 type Address struct {
@@ -46,11 +54,11 @@ func (s *System) PutNetwork(ctx context.Context, n Network) (Network, error) {
 		if !errors.Is(err, gorm.ErrRecordNotFound) {
 			return err
 		}
-		n.ID, n.CreatedAt, n.NextHost = NewID[NetworkID](), Now(), firstHost
-		if err := w.tx.Create(&n).Error; err != nil {
+		n.ID = NewID[NetworkID]()
+		if err := w.insertNetwork(&n); err != nil {
 			return err
 		}
-		return w.configured(Object{Kind: "network", ID: string(n.ID), Name: n.Name}, nil, map[string]any{
+		return w.configured(n.Object(), nil, map[string]any{
 			"org": n.OrgID, "cloud": n.CloudID, "cidr": n.CIDR, "gateway": n.Gateway, "port_group": n.PortGroup})
 	})
 	return n, err
@@ -99,6 +107,26 @@ func (w *Writer) TakeAddress(id NetworkID, machine MachineID) (Network, string, 
 	return n, address, w.tx.Create(&Address{
 		OrgID: n.OrgID, NetworkID: id, Address: address, Host: host, MachineID: machine, CreatedAt: Now(),
 	}).Error
+}
+
+// TakeThisAddress gives the machine the address that was asked for. The
+// database refuses one that is taken, or never given.
+func (w *Writer) TakeThisAddress(id NetworkID, machine MachineID, address string) (Network, error) {
+	n, err := w.Network(id)
+	if err != nil {
+		return n, err
+	}
+	prefix, err := netip.ParsePrefix(n.CIDR)
+	if err != nil {
+		return n, fmt.Errorf("network %s: %w", n.ID, err)
+	}
+	err = w.tx.Create(&Address{
+		OrgID: n.OrgID, NetworkID: id, Address: address, Host: hostNumber(prefix, address), MachineID: machine, CreatedAt: Now(),
+	}).Error
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return n, Invalid(map[string]string{"address": "Another machine has this address. Choose a free one."})
+	}
+	return n, err
 }
 
 // freeHost looks for a gap from start on, and once more from the beginning.
@@ -159,7 +187,12 @@ func hostAddress(prefix netip.Prefix, host int64) netip.Addr {
 	return a
 }
 
-// releaseAddress gives the machine's addresses back.
-func (w *Writer) releaseAddress(machine MachineID) error {
-	return w.tx.Where("machine_id = ?", machine).Delete(&Address{}).Error
+// hostOf is the address' offset in the network; 0, which is never given, where
+// it is none of the network's.
+func (n *Network) hostOf(address string) int64 {
+	prefix, err := netip.ParsePrefix(n.CIDR)
+	if err != nil {
+		return 0
+	}
+	return hostNumber(prefix, address)
 }

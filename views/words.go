@@ -92,7 +92,7 @@ func bytesText(n int64) string {
 }
 
 // actionWords says an action in the past tense, after the actor's name.
-var actionWords = map[models.Action]string{
+var actionWords = with(map[models.Action]string{
 	models.ActionSignIn: "signed in", models.ActionSignInRefused: "was refused at sign-in", models.ActionSignOut: "signed out",
 	models.ActionSessionRevoke: "ended sessions of", models.ActionFactorOn: "turned on the second factor of", models.ActionFactorOff: "turned off the second factor of",
 	models.ActionRecoveryUse: "used a recovery code of", models.ActionTokenCreate: "made the API token", models.ActionTokenRevoke: "revoked the API token",
@@ -107,10 +107,10 @@ var actionWords = map[models.Action]string{
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
 	models.ActionQuotaRepair:   "set right the quota of",
 	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
-}
+}, networkWords)
 
 // actionNames name an action in menus; in tables too, but for eventName.
-var actionNames = map[models.Action]string{
+var actionNames = with(map[models.Action]string{
 	models.ActionSignIn: "Sign in", models.ActionSignInRefused: "Sign-in refused", models.ActionSignOut: "Sign out",
 	models.ActionSessionRevoke: "End sessions", models.ActionFactorOn: "Second factor on", models.ActionFactorOff: "Second factor off",
 	models.ActionRecoveryUse: "Recovery code used", models.ActionTokenCreate: "Make API token", models.ActionTokenRevoke: "Revoke API token",
@@ -125,11 +125,12 @@ var actionNames = map[models.Action]string{
 	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
 	models.ActionQuotaRepair:   "Set quota right",
 	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
-}
+}, networkNames)
 
 var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
 	"user": "user", "token": "key", "history": "history",
+	"network": "network", "public_ip": "world", "service": "world-share", "node": "server-2", "firewall": "shield", "vpn": "shield-lock", "edge": "router",
 }
 
 func actionName(a models.Action) string {

@@ -1,0 +1,40 @@
+package models
+
+// Actions on the network edge.
+const (
+	ActionNetworkCreate   Action = "network.create"
+	ActionNetworkDelete   Action = "network.delete"
+	ActionOutboundSet     Action = "network.outbound"
+	ActionDrift           Action = "network.drift" // other hands on the gateway, repaired
+	ActionPublicIPTake    Action = "public_ip.take"
+	ActionPublicIPRelease Action = "public_ip.release"
+	ActionServiceCreate   Action = "service.create"
+	ActionServiceChange   Action = "service.change"
+	ActionServiceDelete   Action = "service.delete"
+	ActionNodeAdd         Action = "node.add"
+	ActionNodeEnable      Action = "node.enable"
+	ActionNodeDrain       Action = "node.drain"
+	ActionNodeDisable     Action = "node.disable"
+	ActionNodeRemove      Action = "node.remove"
+	ActionFirewallAdd     Action = "firewall.add"
+	ActionFirewallChange  Action = "firewall.change"
+	ActionFirewallMove    Action = "firewall.move"
+	ActionFirewallDelete  Action = "firewall.delete"
+	ActionVPNCreate       Action = "vpn.create"
+	ActionVPNPeerAdd      Action = "vpn.peer_add"
+	ActionVPNPeerRevoke   Action = "vpn.peer_revoke"
+	ActionEdgeCreate      Action = "edge.create"
+	ActionEdgeRotate      Action = "edge.rotate"
+	ActionEdgeDisable     Action = "edge.disable"
+	ActionEdgeEnable      Action = "edge.enable"
+)
+
+// NetworkActions are these, in the order of a menu.
+var NetworkActions = []Action{
+	ActionNetworkCreate, ActionNetworkDelete, ActionOutboundSet, ActionDrift, ActionPublicIPTake, ActionPublicIPRelease,
+	ActionServiceCreate, ActionServiceChange, ActionServiceDelete,
+	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,
+	ActionFirewallAdd, ActionFirewallChange, ActionFirewallMove, ActionFirewallDelete,
+	ActionVPNCreate, ActionVPNPeerAdd, ActionVPNPeerRevoke,
+	ActionEdgeCreate, ActionEdgeRotate, ActionEdgeDisable, ActionEdgeEnable,
+}

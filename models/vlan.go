@@ -1,0 +1,87 @@
+package models
+
+import (
+	"context"
+	"slices"
+)
+
+// networkVLAN is one VLAN that networks of a cloud may have. Its org is a plain
+// string: a free one is nobody's, and anybody may take it.
+type networkVLAN struct {
+	CloudID CloudID `gorm:"primaryKey"`
+	VLAN    int     `gorm:"primaryKey;column:vlan"`
+	OrgID   *string
+}
+
+func (networkVLAN) TableName() string { return "network_vlans" }
+
+// vlanRange is what the operator gave a cloud.
+type vlanRange struct {
+	ID        string
+	CloudID   CloudID
+	FirstVLAN int `gorm:"column:first_vlan"`
+	LastVLAN  int `gorm:"column:last_vlan"`
+}
+
+func (vlanRange) TableName() string { return "vlan_ranges" }
+
+// SyncVLANs makes a row for every VLAN of the clouds' ranges, and removes free
+// ones that are in no range any more.
+func (s *System) SyncVLANs(ctx context.Context) error {
+	type key struct {
+		cloud CloudID
+		vlan  int
+	}
+	return s.changing(ctx, func(w *Writer) error {
+		var ranges []vlanRange
+		if err := w.tx.Find(&ranges).Error; err != nil {
+			return err
+		}
+		wanted := map[key]bool{}
+		for _, r := range ranges {
+			for v := r.FirstVLAN; v <= r.LastVLAN; v++ {
+				wanted[key{r.CloudID, v}] = true
+			}
+		}
+		var have []networkVLAN
+		if err := w.tx.Find(&have).Error; err != nil {
+			return err
+		}
+		var gone []networkVLAN
+		for _, row := range have {
+			k := key{row.CloudID, row.VLAN}
+			if !wanted[k] && row.OrgID == nil {
+				gone = append(gone, row)
+			}
+			delete(wanted, k)
+		}
+		// Networks of the configuration may have one of their own choice.
+		var used []Network
+		if err := w.tx.Select("id, org_id, cloud_id, vlan").Where("vlan > 0").Find(&used).Error; err != nil {
+			return err
+		}
+		var fresh []networkVLAN
+		for k := range wanted {
+			row := networkVLAN{CloudID: k.cloud, VLAN: k.vlan}
+			for _, n := range used {
+				if n.CloudID == k.cloud && n.VLAN == k.vlan {
+					row.OrgID = new(string(n.OrgID))
+				}
+			}
+			fresh = append(fresh, row)
+		}
+		slices.SortFunc(fresh, func(a, b networkVLAN) int { return a.VLAN - b.VLAN })
+		if len(fresh) > 0 {
+			if err := w.tx.CreateInBatches(&fresh, 500).Error; err != nil {
+				return err
+			}
+		}
+		for _, row := range gone {
+			err := w.tx.Where("cloud_id = ? AND vlan = ? AND org_id IS NULL", row.CloudID, row.VLAN).Delete(&networkVLAN{}).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
