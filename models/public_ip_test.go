@@ -205,7 +205,7 @@ func TestPublicIPRestsBeforeAnotherOrgGetsIt(t *testing.T) {
 		if err := take(); !errors.Is(err, models.ErrQuota) {
 			t.Errorf("taken out of quarantine: %v", err)
 		}
-		if _, err := db.SQL().ExecContext(ctx, expire(db), models.Now().Add(-time.Minute)); err != nil {
+		if _, err := db.SQL().ExecContext(ctx, timePasses(db), models.Now().Add(-time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.System.EndQuarantines(ctx); err != nil {
@@ -217,8 +217,8 @@ func TestPublicIPRestsBeforeAnotherOrgGetsIt(t *testing.T) {
 	})
 }
 
-// expire is the statement that lets time pass.
-func expire(db *models.DB) string {
+// timePasses is the statement that lets time pass.
+func timePasses(db *models.DB) string {
 	if db.Kind() == models.PostgreSQL {
 		return "WITH s AS MATERIALIZED (SELECT set_config('millwright.system', 'on', false)) UPDATE public_ips SET quarantine_until = $1 FROM s"
 	}

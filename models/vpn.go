@@ -79,6 +79,13 @@ func (w *Writer) CreateVPN(ip IPID, publicKey, privateKey string) (VPNRow, error
 	if _, err := w.networkChanged(w.scope.org); err != nil {
 		return VPNRow{}, err
 	}
+	var have int64
+	if err := w.tx.Model(&VPNGateway{}).Count(&have).Error; err != nil {
+		return VPNRow{}, err
+	}
+	if have > 0 {
+		return VPNRow{}, Conflict("The org has its VPN already.")
+	}
 	p, err := w.usableIP(ip)
 	if err != nil {
 		return VPNRow{}, err
