@@ -365,3 +365,12 @@ func countFailure(tx *gorm.DB, key string, now, end time.Time) (failures int, er
 func exprAdd(column string, n int64) clause.Expr {
 	return gorm.Expr(column+" + ?", n)
 }
+
+// skipLocked locks the table's rows that q finds, and passes over those that
+// another transaction holds. SQLite has one writer at a time.
+func (w *Writer) skipLocked(table string, q *gorm.DB) *gorm.DB {
+	if w.db.kind != PostgreSQL {
+		return q
+	}
+	return q.Clauses(clause.Locking{Strength: "UPDATE", Table: clause.Table{Name: table}, Options: "SKIP LOCKED"})
+}

@@ -105,7 +105,7 @@ func portGroupName(id NetworkID, vlan int) string {
 func (w *Writer) takeVLAN(cloud CloudID, name string) (int, error) {
 	var row networkVLAN
 	done := w.tx.Model(&row).Clauses(clause.Returning{}).
-		Where("cloud_id = ? AND vlan = (?)", cloud, w.skipLocked(w.tx.Model(&networkVLAN{}).Select("vlan").
+		Where("cloud_id = ? AND vlan = (?)", cloud, w.skipLocked("network_vlans", w.tx.Model(&networkVLAN{}).Select("vlan").
 			Where("cloud_id = ? AND org_id IS NULL", cloud).Order("vlan").Limit(1))).
 		Where("org_id IS NULL").Update("org_id", w.scope.org)
 	if done.Error != nil {
@@ -115,15 +115,6 @@ func (w *Writer) takeVLAN(cloud CloudID, name string) (int, error) {
 		return 0, &Error{Code: CodeQuota, Message: name + " has no room for another network just now: its range of VLANs is used up. Ask your provider for more."}
 	}
 	return row.VLAN, nil
-}
-
-// skipLocked passes over rows that another transaction is taking. SQLite has
-// one writer at a time.
-func (w *Writer) skipLocked(q *gorm.DB) *gorm.DB {
-	if w.db.kind == PostgreSQL {
-		return q.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"})
-	}
-	return q
 }
 
 // DeleteNetwork removes a network that nothing is in. What is in it is named.

@@ -110,10 +110,7 @@ func (w *Writer) takePublicIP(price int64) (OrgIP, error) {
 	if err := w.TakeQuota(Amounts{ResourcePublicIPs: 1}); err != nil {
 		return OrgIP{}, err
 	}
-	next := w.freeIPs().Select("public_ips.id")
-	if w.db.kind == PostgreSQL {
-		next = next.Clauses(clause.Locking{Strength: "UPDATE", Table: clause.Table{Name: "public_ips"}, Options: "SKIP LOCKED"})
-	}
+	next := w.skipLocked("public_ips", w.freeIPs().Select("public_ips.id"))
 	var row openIP
 	done := w.tx.Model(&row).Clauses(clause.Returning{}).Where("id = (?)", next).Where("state = ?", IPFree).Updates(map[string]any{
 		"org_id": string(w.scope.org), "state": IPAssigned, "assigned_at": Now(), "released_at": nil, "quarantine_until": nil,
