@@ -5,6 +5,7 @@ import (
 
 	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/console"
+	"github.com/millwright/millwright/internal/factory"
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/models"
 )
@@ -16,6 +17,8 @@ type Factory interface {
 	Order(ctx context.Context, scope *models.Scope, order models.Order) ([]models.Machine, error)
 	Power(ctx context.Context, scope *models.Scope, id models.MachineID, op models.PowerOp) (models.Task, error)
 	Delete(ctx context.Context, scope *models.Scope, id models.MachineID, confirm string) (models.Task, error)
+	Library(ctx context.Context, scope *models.Scope, id models.MachineID) (factory.Library, error)
+	Media(ctx context.Context, scope *models.Scope, id models.MachineID, iso string) (models.Task, error)
 	Cancel(ctx context.Context, scope *models.Scope, id models.TaskID) error
 	Retry(ctx context.Context, scope *models.Scope, id models.TaskID) (models.Task, error)
 }

@@ -21,6 +21,7 @@ const (
 	maxID     = 64
 	maxName   = 100 // its own rule is stricter, and says so
 	maxSearch = 100
+	maxISO    = 200 // folder and file of the library
 	maxPage   = 512 // a page mark
 	maxBulk   = 200 // machines in one bulk operation
 )

@@ -33,6 +33,7 @@ type Machine struct {
 	ToolsRunning       bool
 	ObservedAt         *time.Time
 	Reserved           bool   // holds quota and address; given back once
+	Media              string // the ISO file that a task of ours has inserted, "" for none
 	Failure            string // why it is failed, in a sentence
 	CreatedAt          time.Time
 	UpdatedAt          time.Time

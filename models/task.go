@@ -15,10 +15,11 @@ const (
 	TaskCreate TaskKind = "machine.create"
 	TaskPower  TaskKind = "machine.power"
 	TaskDelete TaskKind = "machine.delete"
+	TaskMedia  TaskKind = "machine.media" // insert or eject the virtual CD
 )
 
 // TaskKinds lists them, in the order of a menu.
-var TaskKinds = []TaskKind{TaskCreate, TaskPower, TaskDelete}
+var TaskKinds = []TaskKind{TaskCreate, TaskPower, TaskMedia, TaskDelete}
 
 // StepState is where one step of a Task stands.
 type StepState string
@@ -39,6 +40,7 @@ type Task struct {
 	MachineName string
 	Kind        TaskKind
 	Op          PowerOp // of TaskPower
+	Media       string  // of TaskMedia: the ISO file to insert, "" to eject
 	State       TaskState
 	Percent     int    // of the whole, 0–100
 	Waiting     string // why nothing moves just now, in a sentence; "" when it does

@@ -20,6 +20,7 @@ const (
 	PartRow   = "row"   // machine: its row in the list
 	PartList  = "list"  // machines, tasks, history: the rows and the pager
 	PartPlan  = "plan"  // machine order: what it would cost and where it would run
+	PartMenu  = "menu"  // virtual CD: the form alone, for the console's bar
 	PartCount = "count" // tasks: how many are under way, for the sidebar
 )
 

@@ -27,6 +27,7 @@ func (p Place) Machine(id models.MachineID) string       { return p.url("/machin
 func (p Place) Power(id models.MachineID) string         { return p.Machine(id) + "/power" }
 func (p Place) DeleteMachine(id models.MachineID) string { return p.Machine(id) + "/delete" }
 func (p Place) Console(id models.MachineID) string       { return p.Machine(id) + "/console" }
+func (p Place) Media(id models.MachineID) string         { return p.Machine(id) + "/media" }
 func (p Place) Task(id models.TaskID) string             { return p.url("/tasks/" + string(id)) }
 func (p Place) CancelTask(id models.TaskID) string       { return p.Task(id) + "/cancel" }
 func (p Place) RetryTask(id models.TaskID) string        { return p.Task(id) + "/retry" }

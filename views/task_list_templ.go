@@ -68,7 +68,7 @@ func taskStateOptions() []ui.Option {
 }
 
 func taskKindOptions() []ui.Option {
-	names := map[models.TaskKind]string{models.TaskCreate: "Create", models.TaskPower: "Power", models.TaskDelete: "Delete"}
+	names := map[models.TaskKind]string{models.TaskCreate: "Create", models.TaskPower: "Power", models.TaskMedia: "Virtual CD", models.TaskDelete: "Delete"}
 	list := []ui.Option{{Label: "Any kind"}}
 	for _, k := range models.TaskKinds {
 		list = append(list, ui.Option{Value: string(k), Label: names[k]})

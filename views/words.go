@@ -156,6 +156,8 @@ func taskWords(kind models.TaskKind, op models.PowerOp) string {
 		return "Create"
 	case models.TaskDelete:
 		return "Delete"
+	case models.TaskMedia:
+		return "Change CD of"
 	default:
 		return powerName(op)
 	}

@@ -58,6 +58,9 @@ func (s *Server) mount(h handlers.Handlers) {
 	org.POST("/machines/:id/power", s.Org(models.MachineOperate, h.Machines.Power))
 	org.POST("/machines/:id/delete", s.Org(models.MachineDelete, h.Machines.Delete))
 
+	org.GET("/machines/:id/media", s.Org(models.MachineOperate, h.Machines.Media))
+	org.POST("/machines/:id/media", s.Org(models.MachineOperate, h.Machines.ChangeMedia))
+
 	org.GET("/machines/:id/console", s.Org(models.ConsoleOpen, h.Console.Show))
 	org.POST("/machines/:id/console/ticket", s.Org(models.ConsoleOpen, h.Console.Ticket))
 

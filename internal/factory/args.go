@@ -19,12 +19,14 @@ type (
 	createJob    struct{ taskRef }
 	powerJob     struct{ taskRef }
 	deleteJob    struct{ taskRef }
+	mediaJob     struct{ taskRef }
 	reconcileJob struct{}
 )
 
 func (createJob) Kind() string    { return "machine.create" }
 func (powerJob) Kind() string     { return "machine.power" }
 func (deleteJob) Kind() string    { return "machine.delete" }
+func (mediaJob) Kind() string     { return "machine.media" }
 func (reconcileJob) Kind() string { return "task.reconcile" }
 
 // enqueue gives a Task its job, in the transaction that made the Task.
@@ -38,6 +40,8 @@ func (f *Factory) enqueue(ctx context.Context, w *models.Writer, t *models.Task)
 		args = powerJob{ref}
 	case models.TaskDelete:
 		args = deleteJob{ref}
+	case models.TaskMedia:
+		args = mediaJob{ref}
 	default:
 		return fmt.Errorf("factory: no worker for a task of kind %q", t.Kind)
 	}

@@ -70,6 +70,8 @@ func (f *Factory) Retry(ctx context.Context, scope *models.Scope, id models.Task
 	switch old.Kind {
 	case models.TaskPower:
 		return f.power(ctx, scope, old.MachineID, old.Op, old.ID)
+	case models.TaskMedia:
+		return f.media(ctx, scope, old.MachineID, old.Media, old.ID)
 	case models.TaskDelete:
 		return f.delete(ctx, scope, old.MachineID, func(models.MachineRow) error { return nil }, old.ID)
 	default:

@@ -44,6 +44,7 @@ var redirected = map[string][]string{
 	"ShutdownGuest":       {"VirtualMachine"},
 	"RebootGuest":         {"VirtualMachine"},
 	"ResetVM_Task":        {"VirtualMachine"},
+	"AnswerVM":            {"VirtualMachine"},
 
 	"WaitForUpdatesEx":     {"PropertyCollector"},
 	"CancelWaitForUpdates": {"PropertyCollector"},
@@ -77,6 +78,10 @@ func (v *VCenter) intercept(ctx *simulator.Context, m *simulator.Method) (mo.Ref
 			m.Name, m.This = "FailTask", brokerRef
 			return nil, nil
 		}
+	}
+	if change, ok := m.Body.(*types.ReconfigVM_Task); ok && changesCD(&change.Spec) {
+		m.This = brokerRef
+		return nil, nil
 	}
 	for _, kind := range redirected[m.Name] {
 		if m.This.Type == kind {

@@ -16,6 +16,8 @@ const (
 	scsiKey      = 1000
 	firstDiskKey = 2000
 	firstNICKey  = 4000
+	ideKey       = 200
+	cdKey        = 3000
 )
 
 // build makes a machine as described: for a clone, for a template and for
@@ -142,6 +144,19 @@ func (v *VCenter) configSpec(m Machine) types.VirtualMachineConfigSpec {
 		d.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, AllowGuestControl: true}
 		add(d, "")
 	}
+	ide := &types.VirtualIDEController{}
+	ide.Key = ideKey
+	add(ide, "")
+	cd := &types.VirtualCdrom{}
+	cd.Key, cd.ControllerKey, cd.UnitNumber = cdKey, ideKey, new(int32(0))
+	cd.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: m.CD != "", Connected: m.CD != "", AllowGuestControl: true}
+	cd.Backing = &types.VirtualCdromRemotePassthroughBackingInfo{}
+	if m.CD != "" {
+		backing := &types.VirtualCdromIsoBackingInfo{}
+		backing.FileName = m.CD
+		cd.Backing = backing
+	}
+	add(cd, "")
 	return spec
 }
 

@@ -10,7 +10,8 @@ import (
 
 const helpText = `This guest is simulated. It knows:
   help  hostname  ip  uptime  uname  whoami  id  ls  cat /etc/os-release
-  free  df  nproc  echo  date  history  clear  exit  reboot  poweroff`
+  free  df  nproc  mount  umount  echo  date  history  clear  exit
+  reboot  poweroff`
 
 // answer is what a command prints.
 func (s *screen) answer(words []string, line string) string {
@@ -63,6 +64,10 @@ func (s *screen) answer(words []string, line string) string {
 		return b.String()
 	case "pwd":
 		return "/home/" + s.shell.user
+	case "mount":
+		return s.mount()
+	case "umount", "eject":
+		return s.unmount()
 	case "true", "cd":
 		return ""
 	}

@@ -55,6 +55,9 @@ func (v *VCenter) startGuest(ref types.ManagedObjectReference, res *resident, re
 		res.boot.at = time.Now()
 	}
 	res.boot.up = false
+	if !resumed {
+		res.doorLocked.Store(false)
+	}
 	if res.boot.timer != nil {
 		res.boot.timer.Stop()
 	}
@@ -97,6 +100,7 @@ func (v *VCenter) pauseGuest(res *resident) {
 // stopGuest ends the guest of a machine that is off or gone.
 func (v *VCenter) stopGuest(res *resident) {
 	v.pauseGuest(res)
+	res.doorLocked.Store(false)
 	v.mu.Lock()
 	s := res.screen
 	res.screen, res.boot.at = nil, time.Time{}

@@ -82,7 +82,8 @@ type FaultRequest struct {
 	Fail            []Fault `json:"fail,omitempty"`
 	DropSessions    bool    `json:"drop_sessions,omitempty"`
 	DropConnections bool    `json:"drop_connections,omitempty"`
-	Hang            string  `json:"hang,omitempty"` // duration
+	Hang            string  `json:"hang,omitempty"`      // duration
+	LockDoor        string  `json:"lock_door,omitempty"` // a machine's name: its guest uses the CD
 }
 
 func (v *VCenter) serveFaults(w http.ResponseWriter, r *http.Request) {
@@ -130,6 +131,13 @@ func (v *VCenter) apply(req FaultRequest) error {
 	}
 	if req.DropSessions {
 		v.DropSessions()
+	}
+	if req.LockDoor != "" {
+		for _, ref := range v.residentRefs() {
+			if v.nameOf(ref) == req.LockDoor {
+				v.doorLocked(ref).Store(true)
+			}
+		}
 	}
 	if durations[2] > 0 {
 		v.Hang(durations[2])

@@ -26,7 +26,8 @@ type Machine struct {
 	MemoryMiB    int64             `json:"memory_mib"`
 	Disks        []Disk            `json:"disks"`
 	NICs         []NIC             `json:"nics"`
-	Power        string            `json:"power"` // poweredOn, poweredOff, suspended
+	CD           string            `json:"cd,omitempty"` // the ISO file in the drive, as the datastore names it
+	Power        string            `json:"power"`        // poweredOn, poweredOff, suspended
 	Annotation   string            `json:"annotation,omitempty"`
 	ExtraConfig  map[string]string `json:"extra_config,omitempty"`
 	HostName     string            `json:"host_name,omitempty"` // from customisation
@@ -125,6 +126,10 @@ func (v *VCenter) describe(vm *mo.VirtualMachine, f facts) Machine {
 				disk.Unit = *d.UnitNumber
 			}
 			m.Disks = append(m.Disks, disk)
+		case *types.VirtualCdrom:
+			if b, ok := d.Backing.(*types.VirtualCdromIsoBackingInfo); ok && d.Connectable != nil && d.Connectable.StartConnected {
+				m.CD = b.FileName
+			}
 		case types.BaseVirtualEthernetCard:
 			card := d.GetVirtualEthernetCard()
 			m.NICs = append(m.NICs, NIC{Key: card.Key, MAC: card.MacAddress, Network: v.networkOf(card.Backing)})

@@ -78,6 +78,9 @@ func (v *VCenter) layOut(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("lab: folder of datastore: %w", err)
 	}
+	if err := stockLibrary(dir); err != nil {
+		return err
+	}
 	crew := v.registry.Get(cluster.Reference()).(*simulator.ClusterComputeResource)
 	for i := range v.options.Hosts {
 		if err := v.addHost(crew, fmt.Sprintf("esx-%02d.%s.lab", i+1, v.options.Name), dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
@@ -28,6 +29,11 @@ type resident struct {
 	boot  boot
 	// screen is made when somebody looks at it first.
 	screen *screen
+	// cd is the file in the drive, and doorLocked says that the guest uses it:
+	// read by the guest's shell, which must wait for no lock of the machine's.
+	cd         atomic.Pointer[string]
+	doorLocked atomic.Bool
+	question   chan string // non-nil: what the machine asks waits for an answer
 }
 
 // recorder hears of every change in the simulator, in the goroutine that
@@ -141,6 +147,7 @@ func (v *VCenter) note(_ *simulator.Context, vm *mo.VirtualMachine) {
 		return
 	}
 	m := v.describe(vm, res.facts)
+	res.cd.Store(&m.CD)
 	line, err := json.Marshal(m)
 	if err != nil || bytes.Equal(line, res.line) {
 		return

@@ -25,6 +25,8 @@ type cell struct {
 type hooks struct {
 	powerOff func()
 	reboot   func()
+	cd       func() string     // the ISO file in the drive, "" for none
+	lockDoor func(locked bool) // of the drive: a mounted CD can't be taken out
 }
 
 // screen is the text console of one machine. It belongs to the machine: all

@@ -146,6 +146,8 @@ func (v *VCenter) screenOf(ref types.ManagedObjectReference) (*screen, bool) {
 			res.screen = newScreen(m, hooks{
 				powerOff: func() { v.powerOff(ref) },
 				reboot:   func() { v.reboot(ref) },
+				cd:       res.inserted,
+				lockDoor: res.doorLocked.Store,
 			})
 			res.screen.boot(res.boot.at, v.options.GuestBootDelay)
 		}
