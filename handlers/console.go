@@ -18,7 +18,7 @@ type Console struct {
 	console *console.Service
 }
 
-// Show is the page that the screen appears in.
+// Show is the page that the screen appears in, or its live part.
 func (h *Console) Show(c echo.Context, scope *models.Scope) error {
 	machine, err := id[models.MachineID](c, "machine")
 	if err != nil {
@@ -27,11 +27,20 @@ func (h *Console) Show(c echo.Context, scope *models.Scope) error {
 	p := views.ConsoleProps{CanOperate: scope.Can(models.MachineOperate)}
 	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
 		var err error
-		p.Machine, err = r.Machine(machine)
+		if p.Machine, err = r.Machine(machine); err != nil {
+			return err
+		}
+		tasks, err := r.Tasks(models.TaskFilter{Machine: machine, Page: models.Paging{Limit: 1}})
+		if err == nil && len(tasks.Rows) > 0 {
+			p.Last = &tasks.Rows[0]
+		}
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if views.Part(c.Request()) == views.PartLive {
+		return Render(c, http.StatusOK, views.ConsoleLive(p))
 	}
 	return Render(c, http.StatusOK, views.Console(p))
 }

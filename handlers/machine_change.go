@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -30,7 +31,11 @@ func (h *Machines) Power(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
-	return h.leave(c, cameFrom(c, scope, place(scope).Machine(machine)), ui.Good, task.MachineName+" "+underWay(task.Op)+".")
+	told := task.MachineName + " " + underWay(task.Op) + "."
+	if wantsJSON(c) { // a page that stays where it is, such as the console
+		return c.JSON(http.StatusAccepted, map[string]any{"task": task.ID, "message": told})
+	}
+	return h.leave(c, cameFrom(c, scope, place(scope).Machine(machine)), ui.Good, told)
 }
 
 // underWay says what has just been asked for.

@@ -34,6 +34,10 @@ func Render(c echo.Context, status int, page templ.Component) error {
 // scripted says whether a script asks, which wants a failure as it is and not
 // as a page around it.
 func scripted(c echo.Context) bool {
-	h := c.Request().Header
-	return h.Get("HX-Request") == "true" || strings.HasPrefix(h.Get(echo.HeaderAccept), echo.MIMEApplicationJSON)
+	return c.Request().Header.Get("HX-Request") == "true" || wantsJSON(c)
+}
+
+// wantsJSON says whether the answer is for a program.
+func wantsJSON(c echo.Context) bool {
+	return strings.HasPrefix(c.Request().Header.Get(echo.HeaderAccept), echo.MIMEApplicationJSON)
 }

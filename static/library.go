@@ -32,7 +32,7 @@ type asset struct {
 
 // trees are folders whose modules import each other by relative address: all
 // files of one share a hash, that stands in front of the path.
-var trees = []string{"js/", "novnc/"}
+var trees = []string{"js/", "console/", "novnc/"}
 
 var contentTypes = map[string]string{
 	".css":   "text/css; charset=utf-8",

@@ -6,7 +6,7 @@
 // cacheable; a page asks URL for it:
 //
 //	app.css              → /static/app.<hash>.css        (css/*.css, joined in order)
-//	console.js           → /static/console.<hash>.js
+//	theme.js             → /static/theme.<hash>.js
 //	htmx.min.js          → /static/htmx.min.<hash>.js    (out of vendor/)
 //	js/app.js            → /static/<hash>/js/app.js      (a tree: its modules
 //	novnc/core/rfb.js    → /static/<hash>/novnc/core/rfb.js    import each other)
@@ -28,7 +28,7 @@ const prefix = "/static/"
 // manifest is written last by assets.mjs: with it, vendor/ is whole.
 const manifest = "vendor/manifest.json"
 
-//go:embed css/*.css js *.js *.svg all:vendor
+//go:embed css/*.css js console *.js *.svg all:vendor
 var embedded embed.FS
 
 // shared is made once, at first use, and only read afterwards.

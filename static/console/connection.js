@@ -44,6 +44,7 @@ export class Connection {
   #deadline = 0;
   #waiting = null; // what the timer will do; now() does it at once
   #told = {}; // the last notice
+  #id = ""; // of our console at the portal: what a resume puts an end to
   #takeover = false;
   #heart;
 
@@ -149,6 +150,7 @@ export class Connection {
   async #askTicket() {
     const form = new URLSearchParams({ mode: this.mode });
     if (this.#takeover) form.set("takeover", "yes");
+    if (this.#id) form.set("resume", this.#id);
     const answer = await fetch(this.#ticketURL, {
       method: "POST", body: form, headers: { Accept: "application/json" },
       redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS),
@@ -203,6 +205,8 @@ export class Connection {
     const view = { connected: false, drawn: false, broken: false };
     // A portal may take the socket and then say nothing.
     this.#deadline = setTimeout(() => { if (mine === this.#turn) this.#lose(); }, 2 * PATIENCE_MS);
+    // The portal talks only to those that talk to it.
+    socket.addEventListener("open", () => { if (mine === this.#turn) this.#heart.start(); });
     socket.addEventListener("message", (event) => this.#message(event, view, mine));
     socket.addEventListener("close", (event) => { if (mine === this.#turn) this.#closed(event.code, view); });
     this.#attach(new RFB(this.#screen, socket, { shared: true }), ticket.mode, view, mine);
@@ -236,7 +240,10 @@ export class Connection {
       return;
     }
     if (typeof message.pong === "number") this.#heart.pong(message.pong);
-    if (Array.isArray(message.viewers)) this.#hooks.viewers(message.viewers);
+    if (Array.isArray(message.viewers)) {
+      this.#id = message.viewers.find((viewer) => viewer.you)?.id ?? this.#id;
+      this.#hooks.viewers(message.viewers);
+    }
     if (message.notice) {
       this.#told = message.notice;
       this.#hooks.notice(message.notice);
@@ -251,7 +258,6 @@ export class Connection {
       if (mine !== this.#turn) return;
       view.connected = true;
       this.#steadySince = Date.now();
-      this.#heart.start();
       this.#hooks.connected(client, mode);
     });
     // Not clean: noVNC itself gave up, on an open socket.
@@ -274,6 +280,9 @@ export class Connection {
     else if (code === endings.FORBIDDEN) this.#hooks.forbidden(told);
     else if (code === endings.TOO_MANY) this.#crowded(endings.endingOf(code), 0);
     else if (endings.comesBack(code)) this.#retry();
-    else this.#hooks.over(endings.endingOf(code, told));
+    else {
+      this.#id = "";
+      this.#hooks.over(endings.endingOf(code, told));
+    }
   }
 }

@@ -2,8 +2,9 @@
 
 // Close codes after which a fresh ticket is all it takes. 4401: ours came too
 // late, behind a slow network. 4502: the host is being restarted, or the
-// machine is on its way to another.
-const COMES_BACK = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4401, 4502, 4503]);
+// machine is on its way to another. 4423: somebody was quicker; the next
+// ticket's answer says who.
+const COMES_BACK = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4401, 4423, 4502, 4503]);
 
 export const OFF = 4409;
 export const FORBIDDEN = 4403;
