@@ -7,7 +7,7 @@ const ALT = key(KEYSYM.alt, "AltLeft");
 
 const NAMED = {
   esc: key(KEYSYM.escape, "Escape"), tab: key(KEYSYM.tab, "Tab"), super: key(KEYSYM.super, "MetaLeft"), print: key(KEYSYM.print, "PrintScreen"),
-  delete: key(KEYSYM.delete, "Delete"), insert: key(KEYSYM.insert, "Insert"), backspace: key(KEYSYM.backspace, "Backspace"),
+  delete: key(KEYSYM.delete, "Delete"), del: key(KEYSYM.delete, "Delete"), insert: key(KEYSYM.insert, "Insert"), backspace: key(KEYSYM.backspace, "Backspace"),
   home: key(KEYSYM.home, "Home"), end: key(KEYSYM.end, "End"), pageup: key(KEYSYM.pageUp, "PageUp"), pagedown: key(KEYSYM.pageDown, "PageDown"),
   left: key(KEYSYM.left, "ArrowLeft"), up: key(KEYSYM.up, "ArrowUp"), right: key(KEYSYM.right, "ArrowRight"), down: key(KEYSYM.down, "ArrowDown"),
   enter: key(KEYSYM.enter, "Enter"), ctrl: CTRL, alt: ALT, shift: key(KEYSYM.shift, "ShiftLeft"), altgr: key(KEYSYM.altgr, "AltRight"),

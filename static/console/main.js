@@ -175,9 +175,9 @@ function consolePage(root) {
   };
 
   const acts = [
-    ["[data-console-chord]", (target) => {
+    ["[data-console-keys]", (target) => {
       close(target);
-      sendChord(target.dataset.consoleChord, send);
+      sendChord(target.dataset.consoleKeys, send);
       connection.client?.focus();
     }],
     ["[data-console-op]", (target) => {
