@@ -11,6 +11,8 @@ const SLEPT_MS = 5_000; // a tick that comes so late says that the computer slep
 export class Heartbeat {
   #hooks;
   #now;
+  #every;
+  #stop;
   #timer = 0;
   #number = 0;
   #sentAt = 0; // of the ping that waits for its pong; 0: none does
@@ -20,23 +22,23 @@ export class Heartbeat {
   #answers = false; // this portal answers pings at all
 
   // hooks: ping(n), latency(ms), silent().
-  constructor(hooks, { now = () => performance.now(), every = setInterval, stop = clearInterval } = {}) {
+  constructor(hooks, { now = () => performance.now(), every = (f, ms) => setInterval(f, ms), stop = (timer) => clearInterval(timer) } = {}) {
     this.#hooks = hooks;
     this.#now = now;
-    this.every = every;
-    this.clear = stop;
+    this.#every = every;
+    this.#stop = stop;
   }
 
   start() {
     this.stop();
     this.#sentAt = 0;
     this.#lastTick = this.#now();
-    this.#timer = this.every(() => this.tick(), TICK_MS);
+    this.#timer = this.#every(() => this.tick(), TICK_MS);
     this.#ping(PATIENCE_MS);
   }
 
   stop() {
-    this.clear(this.#timer);
+    this.#stop(this.#timer);
     this.#timer = 0;
   }
 
