@@ -109,7 +109,7 @@ func consoleDialogs(p ConsoleProps) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "console-sysrq-key", Name: "key", Label: "Command", Options: sysRqs, Value: "h"}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "console-sysrq-key", Name: "key", Label: "Command", Options: sysRqs, Value: "h", Attrs: templ.Attributes{"autofocus": true}}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -171,7 +171,7 @@ func pasteDialog() templ.Component {
 			templ_7745c5c3_Var5 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<dialog class=\"dialog console-paste\" id=\"console-paste\" aria-labelledby=\"console-paste-title\"><form method=\"dialog\" data-paste><div class=\"dialog-body\"><h2 id=\"console-paste-title\">Paste as keystrokes</h2><div class=\"field\"><label class=\"form-label\" for=\"console-paste-text\">Text</label> <textarea class=\"form-control mono\" id=\"console-paste-text\" rows=\"7\" autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" aria-describedby=\"console-paste-hint\" data-paste-text></textarea><p class=\"field-hint\" id=\"console-paste-hint\">It is typed into the machine key by key, line ends as Enter. Caps Lock has to be off there.</p></div><div class=\"console-pair\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<dialog class=\"dialog console-paste\" id=\"console-paste\" aria-labelledby=\"console-paste-title\"><form method=\"dialog\" data-paste><div class=\"dialog-body\"><h2 id=\"console-paste-title\">Paste as keystrokes</h2><div class=\"field\"><label class=\"form-label\" for=\"console-paste-text\">Text</label> <textarea class=\"form-control mono\" id=\"console-paste-text\" rows=\"7\" autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" aria-describedby=\"console-paste-hint\" autofocus data-paste-text></textarea><p class=\"field-hint\" id=\"console-paste-hint\">It is typed into the machine key by key, line ends as Enter. Caps Lock has to be off there.</p></div><div class=\"console-pair\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
