@@ -26,6 +26,8 @@ type cli struct {
 	SetPassword   setPasswordCommand   `cmd:"" help:"Set an account's password, read from standard input."`
 	Verify        verifyCommand        `cmd:"" help:"Check an exported history: says intact, or names the first event that was changed, removed, added or reordered."`
 	CheckpointKey checkpointKeyCommand `cmd:"" help:"Print the public half of the key that signs the history."`
+	Edge          edgeCommand          `cmd:"" help:"Be a gateway: carry public IPs, services, firewall and VPN as the portal wants them. Linux, as root."`
+	EdgeTunnel    edgeTunnelCommand    `cmd:"" hidden:""`
 	LabVcenter    labVCenterCommand    `cmd:"" help:"Run one simulated vCenter (the demo starts two of these)."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 }

@@ -38,8 +38,14 @@ var allowed = map[string][]string{
 	"internal/edge":     {},
 	"internal/network":  {"models", "internal/edge"},
 	"internal/gateway":  {"internal/edge"},
+	// The gateway's own rooms: text, host, process, WireGuard.
+	"internal/gateway/render":  {"internal/edge"},
+	"internal/gateway/wg":      {"internal/edge", "internal/gateway"},
+	"internal/gateway/host":    {"internal/edge", "internal/gateway", "internal/gateway/render", "internal/gateway/wg"},
+	"internal/gateway/forward": {"internal/edge", "internal/gateway", "internal/gateway/wg"},
 	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
-		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab", "internal/mail"},
+		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab", "internal/mail",
+		"internal/edge", "internal/gateway", "internal/gateway/host", "internal/gateway/forward"},
 }
 
 // testOnly packages may import anything, and nothing of the portal imports them.

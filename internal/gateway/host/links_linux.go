@@ -1,0 +1,325 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/millwright/millwright/internal/edge"
+	"github.com/millwright/millwright/internal/gateway/render"
+)
+
+// proxiedTable is the routing table that gives HAProxy the replies to the
+// connections that it made in its clients' names.
+const proxiedTable = 100
+
+// linked brings interfaces, addresses and routes to what they have to be, and
+// says what it changed. Networks that can't be brought in are blamed.
+func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err error) {
+	ns := namespaceOf(org.Key)
+	err = ns.handles(func(in *netlink.Handle, file netns.NsHandle) error {
+		l := linker{host: h, in: in, file: file}
+		lo, err := in.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		if lo.Attrs().Flags&net.FlagUp == 0 {
+			if err := in.LinkSetUp(lo); err != nil {
+				return err
+			}
+		}
+		if err := l.uplink(org); err != nil {
+			return fmt.Errorf("uplink: %w", err)
+		}
+		wanted := map[string]bool{"lo": true, render.Uplink: true, render.Tunnel: true}
+		for _, n := range org.Networks {
+			wanted[render.Link(n)] = true
+			if err := l.network(n); err != nil {
+				failed = append(failed, edge.Blame{ID: n.ID, Text: err.Error()})
+			}
+		}
+		if org.VPN != nil {
+			if err := l.tunnel(*org.VPN); err != nil {
+				return fmt.Errorf("tunnel: %w", err)
+			}
+		}
+		list, err := in.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, link := range list {
+			if name := link.Attrs().Name; !wanted[name] && strings.HasPrefix(name, "net") {
+				if err := in.LinkDel(link); err != nil {
+					return fmt.Errorf("remove %s: %w", name, err)
+				}
+				l.did("interface %s was there", name)
+			}
+		}
+		if err := l.proxied(); err != nil {
+			return fmt.Errorf("routes: %w", err)
+		}
+		changed = l.changed
+		return nil
+	})
+	return changed, failed, err
+}
+
+type linker struct {
+	host    *Host
+	in      *netlink.Handle // the org's namespace
+	file    netns.NsHandle
+	changed []string
+}
+
+func (l *linker) did(format string, args ...any) {
+	l.changed = append(l.changed, fmt.Sprintf(format, args...))
+}
+
+// uplink is a macvlan: it has its own hardware address on the wire, and can't
+// reach the host underneath.
+func (l *linker) uplink(org edge.Org) error {
+	parent, err := netlink.LinkByName(l.host.options.Uplink)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.host.options.Uplink, err)
+	}
+	link, err := l.link(render.Uplink, func(a netlink.LinkAttrs) netlink.Link {
+		a.ParentIndex = parent.Attrs().Index
+		return &netlink.Macvlan{LinkAttrs: a, Mode: netlink.MACVLAN_MODE_BRIDGE}
+	})
+	if err != nil {
+		return err
+	}
+	want := map[netip.Prefix]bool{}
+	add := func(text string) {
+		if text != "" {
+			want[netip.PrefixFrom(netip.MustParseAddr(text), 32)] = true
+		}
+	}
+	add(org.Outbound)
+	for i := range org.Services {
+		add(org.Services[i].PublicIP)
+	}
+	if org.VPN != nil {
+		add(org.VPN.PublicIP)
+	}
+	if err := l.addresses(link, want); err != nil {
+		return err
+	}
+	return l.uplinkRoutes(link, parent)
+}
+
+// uplinkRoutes sends what is on the wire directly, and the rest to the router.
+func (l *linker) uplinkRoutes(link, parent netlink.Link) error {
+	nextHop := l.host.options.NextHop
+	own, err := netlink.AddrList(parent, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	if !nextHop.IsValid() {
+		routes, err := netlink.RouteList(parent, netlink.FAMILY_V4)
+		if err != nil {
+			return err
+		}
+		for _, r := range routes {
+			if g, ok := netip.AddrFromSlice(r.Gw); ok && (r.Dst == nil || r.Dst.IP.IsUnspecified()) {
+				nextHop = g.Unmap()
+			}
+		}
+	}
+	var want []*netlink.Route
+	for _, a := range own {
+		if ones, _ := a.Mask.Size(); ones < 32 {
+			want = append(want, &netlink.Route{LinkIndex: link.Attrs().Index, Scope: unix.RT_SCOPE_LINK,
+				Dst: &net.IPNet{IP: a.IP.Mask(a.Mask), Mask: a.Mask}})
+		}
+	}
+	if nextHop.IsValid() {
+		want = append(want, &netlink.Route{LinkIndex: link.Attrs().Index, Gw: nextHop.AsSlice(), Flags: int(netlink.FLAG_ONLINK),
+			Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})
+	}
+	have, err := l.in.RouteList(link, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	for _, r := range want {
+		there := slices.ContainsFunc(have, func(o netlink.Route) bool {
+			dst := "0.0.0.0/0"
+			if o.Dst != nil {
+				dst = o.Dst.String()
+			}
+			return dst == r.Dst.String() && o.Gw.Equal(r.Gw)
+		})
+		if !there {
+			if err := l.in.RouteReplace(r); err != nil {
+				return fmt.Errorf("route to %s: %w", r.Dst, err)
+			}
+			l.did("route to %s was missing", r.Dst)
+		}
+	}
+	return nil
+}
+
+// network is a VLAN of a trunk, or a link of its own on one that brings no
+// VLANs.
+func (l *linker) network(n edge.Network) error {
+	trunk, err := netlink.LinkByName(l.host.options.Trunks[n.Cloud])
+	if err != nil {
+		return fmt.Errorf("trunk %s: %w", l.host.options.Trunks[n.Cloud], err)
+	}
+	name := render.Link(n)
+	if link, err := l.in.LinkByName(name); err == nil {
+		vlan, is := link.(*netlink.Vlan)
+		if is != (n.VLAN > 0) || is && vlan.VlanId != n.VLAN || link.Attrs().ParentIndex != trunk.Attrs().Index {
+			if err := l.in.LinkDel(link); err != nil {
+				return err
+			}
+		}
+	}
+	link, err := l.link(name, func(a netlink.LinkAttrs) netlink.Link {
+		a.ParentIndex = trunk.Attrs().Index
+		if n.VLAN == 0 {
+			return &netlink.Macvlan{LinkAttrs: a, Mode: netlink.MACVLAN_MODE_BRIDGE}
+		}
+		return &netlink.Vlan{LinkAttrs: a, VlanId: n.VLAN, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
+	})
+	if err != nil {
+		return err
+	}
+	return l.addresses(link, map[netip.Prefix]bool{
+		netip.PrefixFrom(netip.MustParseAddr(n.Gateway), netip.MustParsePrefix(n.CIDR).Bits()): true})
+}
+
+func (l *linker) tunnel(v edge.VPN) error {
+	link, err := l.in.LinkByName(render.Tunnel)
+	if err != nil {
+		return err
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		if err := l.in.LinkSetUp(link); err != nil {
+			return err
+		}
+	}
+	return l.addresses(link, map[netip.Prefix]bool{
+		netip.PrefixFrom(netip.MustParseAddr(v.Address), netip.MustParsePrefix(v.CIDR).Bits()): true})
+}
+
+// vlanPatience is for the kernel, which takes links of a namespace that has
+// just ended away in its own time.
+const vlanPatience = 2 * time.Second
+
+// link finds an interface or makes it, right within the namespace.
+func (l *linker) link(name string, make func(netlink.LinkAttrs) netlink.Link) (netlink.Link, error) {
+	link, err := l.in.LinkByName(name)
+	if err != nil {
+		a := netlink.NewLinkAttrs()
+		a.Name, a.Namespace = name, netlink.NsFd(l.file)
+		for deadline := time.Now().Add(vlanPatience); ; time.Sleep(50 * time.Millisecond) {
+			if err = netlink.LinkAdd(make(a)); !errors.Is(err, unix.EEXIST) || time.Now().After(deadline) {
+				break
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make %s: %w", name, err)
+		}
+		l.did("interface %s was missing", name)
+		if link, err = l.in.LinkByName(name); err != nil {
+			return nil, err
+		}
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		if err := l.in.LinkSetUp(link); err != nil {
+			return nil, err
+		}
+		l.did("interface %s was down", name)
+	}
+	return link, nil
+}
+
+func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) error {
+	list, err := l.in.AddrList(link, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	have := map[netip.Prefix]bool{}
+	for _, a := range list {
+		ip, _ := netip.AddrFromSlice(a.IP.To4())
+		ones, _ := a.Mask.Size()
+		p := netip.PrefixFrom(ip, ones)
+		have[p] = true
+		if !want[p] {
+			if err := l.in.AddrDel(link, &a); err != nil {
+				return fmt.Errorf("remove %s: %w", p, err)
+			}
+			l.did("address %s was there", p)
+		}
+	}
+	for p := range want {
+		if have[p] {
+			continue
+		}
+		a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}}
+		if err := l.in.AddrAdd(link, a); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("add %s: %w", p, err)
+		}
+		l.did("address %s was missing", p)
+	}
+	return nil
+}
+
+// proxied routes packets that belong to HAProxy's own sockets to itself,
+// whoever's address they carry.
+func (l *linker) proxied() error {
+	rules, err := l.in.RuleListFiltered(netlink.FAMILY_V4, &netlink.Rule{Table: proxiedTable}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	if len(rules) == 0 {
+		r := netlink.NewRule()
+		r.Mark, r.Table, r.Priority = 1, proxiedTable, 100
+		if err := l.in.RuleAdd(r); err != nil {
+			return err
+		}
+		l.did("routing rule was missing")
+	}
+	lo, err := l.in.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	routes, err := l.in.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: proxiedTable}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	if len(routes) == 0 {
+		err := l.in.RouteReplace(&netlink.Route{LinkIndex: lo.Attrs().Index, Table: proxiedTable, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST,
+			Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})
+		if err != nil {
+			return err
+		}
+		l.did("local route was missing")
+	}
+	return nil
+}
+
+// ownAddresses are the host's: no machine of an org may reach them.
+func ownAddresses() ([]netip.Prefix, error) {
+	list, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	out := []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("127.0.0.0/8")}
+	for _, a := range list {
+		ip, ok := netip.AddrFromSlice(a.IP.To4())
+		if ok && !ip.IsLoopback() {
+			out = append(out, netip.PrefixFrom(ip, 32))
+		}
+	}
+	return out, nil
+}

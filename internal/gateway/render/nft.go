@@ -1,0 +1,402 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/millwright/millwright/internal/edge"
+)
+
+// NFTOptions is what the host adds to the state.
+type NFTOptions struct {
+	// Epoch changes when the counters began again from 0.
+	Epoch string
+	// Down are the UDP nodes, by id, that are not to get anything.
+	Down map[string]bool
+	// Live are the counters that stand in the kernel: those that no service
+	// has any more are deleted.
+	Live []string
+	// Refuse is where machines may not send to: the host's own addresses and
+	// whatever network manages it.
+	Refuse []netip.Prefix
+}
+
+// Ruleset is a rendered set of rules.
+type Ruleset struct {
+	Text string
+	Hash string // stands in the ruleset itself, to be found in the kernel
+}
+
+// Marks on connections beyond a service's own number.
+const (
+	markHairpin = 0x20000 // HAProxy's own leg for a client that is a machine of the org
+	markProxied = 1       // on packets, not connections: they belong to HAProxy's sockets
+)
+
+// Link is the name of a network's interface.
+func Link(n edge.Network) string { return fmt.Sprintf("net%d", n.Number) }
+
+// Counters of a service, by mark.
+func CounterIn(mark int) string  { return fmt.Sprintf("in_%d", mark) }
+func CounterOut(mark int) string { return fmt.Sprintf("out_%d", mark) }
+func CounterNew(mark int) string { return fmt.Sprintf("new_%d", mark) }
+
+// NFT renders everything that the kernel does for an org, as one text for one
+// transaction. Rules and sets are made anew; counters stay.
+//
+//	from outside: mark by service ─▶ firewall, sources ─▶ UDP: to a node │ TCP: to HAProxy
+//	from machines: own services ─▶ HAProxy │ internet: firewall out, refused ranges, source address
+func NFT(org edge.Org, o NFTOptions) Ruleset {
+	r := ruler{org: org, options: o}
+	for _, s := range org.Services {
+		if s.Enabled {
+			r.services = append(r.services, s)
+		}
+	}
+	body := r.body()
+	sum := sha256.Sum256([]byte(body))
+	hash := hex.EncodeToString(sum[:8])
+	var b strings.Builder
+	fmt.Fprintf(&b, "add table ip %s\nflush table ip %s\n", Table, Table)
+	// A set that is there keeps its elements over the flush of rules.
+	fmt.Fprintf(&b, "add map ip %s mw_services { type ipv4_addr . inet_proto . inet_service : mark ; }\nflush map ip %s mw_services\n", Table, Table)
+	fmt.Fprintf(&b, "add set ip %s mw_sources { type mark . ipv4_addr ; flags interval ; }\nflush set ip %s mw_sources\n", Table, Table)
+	keep := map[string]bool{}
+	for _, s := range org.Services { // a disabled one keeps its numbers
+		keep[CounterIn(s.Mark)], keep[CounterOut(s.Mark)], keep[CounterNew(s.Mark)] = true, true, true
+	}
+	for _, name := range o.Live {
+		if !keep[name] {
+			fmt.Fprintf(&b, "delete counter ip %s %s\n", Table, name)
+		}
+	}
+	b.WriteString(strings.Replace(body, "STAMP", fmt.Sprintf("gen=%d hash=%s epoch=%s", org.Generation, hash, o.Epoch), 1))
+	return Ruleset{Text: b.String(), Hash: hash}
+}
+
+type ruler struct {
+	strings.Builder
+	org      edge.Org
+	options  NFTOptions
+	services []edge.Service // the enabled ones
+}
+
+func (r *ruler) line(format string, args ...any) {
+	r.WriteString("\t\t")
+	fmt.Fprintf(r, format, args...)
+	r.WriteByte('\n')
+}
+
+func (r *ruler) chain(name, hook string, f func()) {
+	fmt.Fprintf(r, "\tchain mw_%s {\n", name)
+	if hook != "" {
+		r.line("type %s;", hook)
+	}
+	f()
+	r.WriteString("\t}\n")
+}
+
+func (r *ruler) body() string {
+	fmt.Fprintf(r, "table ip %s {\n", Table)
+	r.objects()
+	r.chain("stamp", "", func() { r.line(`accept comment "STAMP"`) })
+	r.chain("classify", "filter hook prerouting priority -150; policy accept", r.classify)
+	r.chain("out", "", func() {
+		r.rules("out", "goto mw_accepted")
+		r.line("goto mw_accepted")
+	})
+	r.chain("gate", "", r.gate)
+	r.chain("allowed", "", func() {
+		r.line("ct mark 0 accept")
+		r.line("goto mw_gate")
+	})
+	r.chain("inbound", "", r.inbound)
+	r.chain("screen", "filter hook prerouting priority -110; policy accept", func() {
+		r.line(`iifname "%s" ct state new goto mw_inbound`, Uplink)
+	})
+	r.chain("nodes", "nat hook prerouting priority -100; policy accept", r.nodes)
+	// After the address translation of replies, so that a hairpin's are found.
+	r.chain("proxied", "filter hook prerouting priority -90; policy accept", func() {
+		r.line("meta l4proto tcp socket transparent 1 meta mark set %d", markProxied)
+	})
+	r.chain("accepted", "", r.accepted)
+	r.chain("input", "filter hook input priority 0; policy drop", r.input)
+	r.chain("forward", "filter hook forward priority 0; policy drop", r.forward)
+	r.chain("own", "filter hook output priority -150; policy accept", func() {
+		if mine := r.machines(); mine != "" {
+			r.line("ct state new ip saddr %s ip daddr %s fib saddr type != local ct mark set %#x", mine, mine, markHairpin)
+		}
+	})
+	r.chain("sent", "filter hook postrouting priority 0; policy accept", func() {
+		if m := r.counters(CounterOut); m != "" {
+			r.line("ct direction reply counter name ct mark map %s", m)
+		}
+	})
+	r.chain("source", "nat hook postrouting priority 100; policy accept", r.source)
+	r.WriteString("}\n")
+	return r.String()
+}
+
+func (r *ruler) objects() {
+	idle := map[int]bool{}
+	for _, s := range r.org.Services {
+		for _, name := range []string{CounterIn(s.Mark), CounterOut(s.Mark), CounterNew(s.Mark)} {
+			fmt.Fprintf(r, "\tcounter %s {\n\t}\n", name)
+		}
+		if s.Enabled && s.Protocol == edge.ProtocolUDP {
+			idle[s.IdleTimeoutSeconds] = true
+		}
+	}
+	for _, seconds := range sorted(idle) {
+		fmt.Fprintf(r, "\tct timeout mw_idle_%d {\n\t\tprotocol udp\n\t\tl3proto ip\n\t\tpolicy = { unreplied : %d, replied : %d }\n\t}\n",
+			seconds, min(seconds, 30), seconds)
+	}
+	var services, sources []string
+	for _, s := range r.services {
+		services = append(services, fmt.Sprintf("%s . %s . %d : %d", s.PublicIP, l4(s), s.Port, s.Mark))
+		for _, from := range s.Sources {
+			sources = append(sources, fmt.Sprintf("%d . %s", s.Mark, from))
+		}
+	}
+	fmt.Fprintf(r, "\tmap mw_services {\n\t\ttype ipv4_addr . inet_proto . inet_service : mark\n%s\t}\n", elements(services))
+	fmt.Fprintf(r, "\tset mw_sources {\n\t\ttype mark . ipv4_addr\n\t\tflags interval\n%s\t}\n", elements(sources))
+}
+
+func elements(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return "\t\telements = { " + strings.Join(list, ",\n\t\t\t") + " }\n"
+}
+
+func l4(s edge.Service) string {
+	if s.Protocol == edge.ProtocolUDP {
+		return "udp"
+	}
+	return "tcp"
+}
+
+func (r *ruler) classify() {
+	if len(r.services) == 0 {
+		return
+	}
+	r.line("ct state new ct mark set ip daddr . meta l4proto . th dport map @mw_services")
+	marks := map[int][]string{}
+	for _, s := range r.services {
+		if s.Protocol == edge.ProtocolUDP {
+			marks[s.IdleTimeoutSeconds] = append(marks[s.IdleTimeoutSeconds], fmt.Sprint(s.Mark))
+		}
+	}
+	idle := map[int]bool{}
+	for seconds := range marks {
+		idle[seconds] = true
+	}
+	for _, seconds := range sorted(idle) {
+		r.line(`ct state new meta l4proto udp ct mark { %s } ct timeout set "mw_idle_%d"`, strings.Join(marks[seconds], ", "), seconds)
+	}
+}
+
+// gate lets those in whom a service's own list names.
+func (r *ruler) gate() {
+	if len(r.services) > 0 {
+		r.line("ct mark . ip saddr @mw_sources accept")
+	}
+	r.line("drop")
+}
+
+// inbound decides on each new connection from outside, before any address is
+// translated: rules in their order, then the services' own lists, then no.
+func (r *ruler) inbound() {
+	r.rules("in", "goto mw_allowed")
+	r.line("ct mark != 0 goto mw_gate")
+	if v := r.org.VPN; v != nil {
+		r.line("ip daddr %s udp dport %d accept", v.PublicIP, v.Port)
+	}
+	r.line("drop")
+}
+
+// rules renders the firewall's lines of one direction. A rule about a machine
+// or network also speaks of the services whose nodes lie there: of all nodes
+// where it allows, of any where it denies.
+func (r *ruler) rules(direction, allow string) {
+	for _, f := range r.org.Firewall {
+		if f.Direction != direction {
+			continue
+		}
+		match := ""
+		if f.Source != "" {
+			match += "ip saddr " + f.Source + " "
+		}
+		switch {
+		case f.FirstPort != 0 && f.Protocol == "any":
+			match += fmt.Sprintf("meta l4proto { tcp, udp } th dport %d-%d ", f.FirstPort, f.LastPort)
+		case f.FirstPort != 0:
+			match += fmt.Sprintf("%s dport %d-%d ", f.Protocol, f.FirstPort, f.LastPort)
+		case f.Protocol != "any":
+			match += "meta l4proto " + f.Protocol + " "
+		}
+		verdict := "drop"
+		if f.Allow {
+			verdict = allow
+		}
+		if f.Destination == "" {
+			r.line("%s%s", match, verdict)
+			continue
+		}
+		r.line("%sip daddr %s %s", match, f.Destination, verdict)
+		if direction == "in" {
+			if marks := r.behind(netip.MustParsePrefix(f.Destination), f.Allow); len(marks) > 0 {
+				r.line("%sct mark { %s } %s", match, strings.Join(marks, ", "), verdict)
+			}
+		}
+	}
+}
+
+func (r *ruler) behind(p netip.Prefix, all bool) []string {
+	var marks []string
+	for _, s := range r.services {
+		within := 0
+		for _, n := range s.Nodes {
+			if p.Contains(netip.MustParseAddr(n.Address)) {
+				within++
+			}
+		}
+		if within > 0 && (!all || within == len(s.Nodes)) {
+			marks = append(marks, fmt.Sprint(s.Mark))
+		}
+	}
+	return marks
+}
+
+// nodes gives UDP to the nodes that are alive. What finds none goes to the
+// namespace itself, which says that nobody listens.
+func (r *ruler) nodes() {
+	for _, s := range r.services {
+		if s.Protocol != edge.ProtocolUDP {
+			continue
+		}
+		var alive []string
+		for _, n := range s.Nodes {
+			if n.Enabled && !n.Draining && !r.options.Down[n.ID] {
+				alive = append(alive, fmt.Sprintf("%d : %s . %d", len(alive), n.Address, n.Port))
+			}
+		}
+		if len(alive) == 0 {
+			continue
+		}
+		how := "numgen inc"
+		if s.Balancing == edge.BalanceSource {
+			how = "jhash ip saddr"
+		}
+		fmt.Fprintf(r, "# object %s\n", s.ID)
+		r.line("meta l4proto udp ct mark %d dnat ip addr . port to %s mod %d map { %s }", s.Mark, how, len(alive), strings.Join(alive, ", "))
+	}
+}
+
+func (r *ruler) counters(name func(int) string) string {
+	if len(r.services) == 0 {
+		return ""
+	}
+	list := make([]string, 0, len(r.services))
+	for _, s := range r.services {
+		list = append(list, fmt.Sprintf(`%d : "%s"`, s.Mark, name(s.Mark)))
+	}
+	return "{ " + strings.Join(list, ", ") + " }"
+}
+
+// accepted counts what may pass. What was refused is nobody's traffic.
+func (r *ruler) accepted() {
+	if m := r.counters(CounterNew); m != "" {
+		r.line("ct state new counter name ct mark map %s", m)
+		r.line("ct direction original counter name ct mark map %s", r.counters(CounterIn))
+	}
+	r.line("accept")
+}
+
+func (r *ruler) input() {
+	r.line(`iifname "lo" accept`)
+	r.line("ct state invalid drop")
+	r.line("ct state established,related goto mw_accepted")
+	r.line(`iifname "%s" goto mw_accepted`, Uplink) // screened before
+	r.line("ct mark != 0 goto mw_accepted")         // machines and devices reach the org's own services
+	own := make([]string, 0, len(r.org.Networks)+1)
+	for _, n := range r.org.Networks {
+		own = append(own, n.Gateway)
+	}
+	if r.org.VPN != nil {
+		own = append(own, r.org.VPN.Address)
+	}
+	if len(own) > 0 {
+		r.line("ip daddr { %s } icmp type echo-request accept", strings.Join(own, ", "))
+	}
+}
+
+func (r *ruler) forward() {
+	r.line("ct state invalid drop")
+	r.line("ct state established,related goto mw_accepted")
+	links := make([]string, 0, len(r.org.Networks))
+	for _, n := range r.org.Networks {
+		links = append(links, `"`+Link(n)+`"`)
+	}
+	if len(links) == 0 {
+		return
+	}
+	set := "{ " + strings.Join(links, ", ") + " }"
+	r.line(`iifname "%s" oifname %s goto mw_accepted`, Uplink, set) // screened before
+	r.line("iifname %s oifname %s goto mw_accepted", set, set)
+	if r.org.VPN != nil {
+		r.line(`iifname "%s" oifname %s goto mw_accepted`, Tunnel, set)
+	}
+	if r.org.Outbound == "" {
+		return
+	}
+	if len(r.options.Refuse) > 0 {
+		list := make([]string, 0, len(r.options.Refuse))
+		for _, p := range r.options.Refuse {
+			list = append(list, p.String())
+		}
+		r.line(`iifname %s ip daddr { %s } drop`, set, strings.Join(list, ", "))
+	}
+	r.line(`iifname %s oifname "%s" goto mw_out`, set, Uplink)
+}
+
+func (r *ruler) machines() string {
+	list := make([]string, 0, len(r.org.Networks)+1)
+	for _, n := range r.org.Networks {
+		list = append(list, n.CIDR)
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	if r.org.VPN != nil {
+		list = append(list, r.org.VPN.CIDR)
+	}
+	return "{ " + strings.Join(list, ", ") + " }"
+}
+
+func (r *ruler) source() {
+	mine := r.machines()
+	if mine == "" {
+		return
+	}
+	// A node in the client's own network would answer it directly, past the
+	// translation: the gateway stands in as the source.
+	r.line("ct mark %#x masquerade", markHairpin)
+	r.line("ct status dnat ip saddr %s masquerade", mine)
+	if r.org.Outbound != "" {
+		r.line(`oifname "%s" ip saddr %s snat to %s`, Uplink, mine, r.org.Outbound)
+	}
+}
+
+func sorted(set map[int]bool) []int {
+	list := make([]int, 0, len(set))
+	for n := range set {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
