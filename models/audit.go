@@ -47,6 +47,18 @@ const (
 	ActionAccountLink   Action = "user.sso_link"
 	ActionConfigChange  Action = "provider.configure"
 	ActionQuotaRepair   Action = "quota.repair"
+	ActionCloudDisable  Action = "cloud.disable"
+	ActionCloudEnable   Action = "cloud.enable"
+	ActionCloudDrain    Action = "cloud.drain"
+	ActionCloudUndrain  Action = "cloud.undrain"
+	ActionCloudTest     Action = "cloud.test" // a connection that an operator had tried
+	ActionOrgCreate     Action = "org.create"
+	ActionQuotaChange   Action = "org.quota"
+	ActionOrgSuspend    Action = "org.suspend"
+	ActionOrgResume     Action = "org.resume"
+	ActionLookStart     Action = "look.start" // the provider looks into an org
+	ActionLookEnd       Action = "look.end"
+	ActionLookExpire    Action = "look.expire"
 	ActionHistoryExport Action = "history.export"
 	ActionHistoryVerify Action = "history.verify"
 	ActionHistoryFault  Action = "history.fault" // a checkpoint was due and could not be made
@@ -62,6 +74,9 @@ var Actions = slices.Concat([]Action{
 	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionMemberJoin, ActionMemberRole,
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
 	ActionAccessRefused, ActionConfigChange, ActionQuotaRepair,
+	ActionCloudDisable, ActionCloudEnable, ActionCloudDrain, ActionCloudUndrain, ActionCloudTest,
+	ActionOrgCreate, ActionQuotaChange, ActionOrgSuspend, ActionOrgResume,
+	ActionLookStart, ActionLookEnd, ActionLookExpire,
 	ActionHistoryExport, ActionHistoryVerify, ActionHistoryFault,
 }, NetworkActions)
 

@@ -22,6 +22,8 @@ type Template struct {
 	MinDiskGiB   int `gorm:"column:min_disk_gib"`
 	Position     int
 	CreatedAt    time.Time
+	ManagedBy    Manager
+	RetiredAt    *time.Time // offered no more; machines made of it stay
 }
 
 // TemplateImage says which VM in which cloud a template is.
@@ -42,19 +44,26 @@ type InstanceType struct {
 	PricePerHourMicros int64 // millionths of the currency unit
 	Position           int
 	CreatedAt          time.Time
+	ManagedBy          Manager
+	RetiredAt          *time.Time // on the menu no more
 }
 
-// PutTemplate makes or updates a template by its slug, with its images.
+// PutTemplate makes or updates a template of the configuration file by its
+// slug, with its images. A new one goes to the default catalog. One that an
+// operator changed stays as it is.
 func (s *System) PutTemplate(ctx context.Context, t Template, images map[CloudID]string) (Template, error) {
 	err := s.changing(ctx, func(w *Writer) error {
 		var have Template
 		err := w.tx.Take(&have, "slug = ?", t.Slug).Error
 		switch {
 		case errors.Is(err, gorm.ErrRecordNotFound):
-			t.ID, t.CreatedAt = NewID[TemplateID](), Now()
-			err = w.tx.Create(&t).Error
+			t.ManagedBy = ManagedByFile
+			err = w.insertTemplate(&t)
+		case err == nil && have.ManagedBy == ManagedByPortal:
+			t = have
+			return nil
 		case err == nil:
-			t.ID, t.CreatedAt = have.ID, have.CreatedAt
+			t.ID, t.CreatedAt, t.ManagedBy, t.RetiredAt = have.ID, have.CreatedAt, have.ManagedBy, have.RetiredAt
 			err = w.tx.Model(&t).Select("*").Updates(&t).Error
 		}
 		if err != nil {
@@ -68,15 +77,10 @@ func (s *System) PutTemplate(ctx context.Context, t Template, images map[CloudID
 			}
 			before = have.configuration(known)
 		}
-		if err := w.tx.Where("template_id = ?", t.ID).Delete(&TemplateImage{}).Error; err != nil {
+		if err := w.setImages(t.ID, images); err != nil {
 			return err
 		}
-		for cloud, uuid := range images {
-			if err := w.tx.Create(&TemplateImage{TemplateID: t.ID, CloudID: cloud, ImageUUID: uuid}).Error; err != nil {
-				return err
-			}
-		}
-		return w.configured(Object{Kind: "template", ID: string(t.ID), Name: t.Name}, before, t.configuration(images))
+		return w.configured(t.object(), before, t.configuration(images))
 	})
 	return t, err
 }
@@ -86,13 +90,14 @@ func (t *Template) configuration(images map[CloudID]string) map[string]any {
 		"min_vcpus": t.MinVCPUs, "min_memory_mib": t.MinMemoryMiB, "min_disk_gib": t.MinDiskGiB, "images": images}
 }
 
-// PutInstanceType makes or updates a menu row by its slug.
+// PutInstanceType makes or updates a menu row of the configuration file by its
+// slug. One that an operator changed stays as it is.
 func (s *System) PutInstanceType(ctx context.Context, t InstanceType) (InstanceType, error) {
 	err := s.changing(ctx, func(w *Writer) error {
 		var have InstanceType
 		err := w.tx.Take(&have, "slug = ?", t.Slug).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			t.ID, t.CreatedAt = NewID[InstanceTypeID](), Now()
+			t.ID, t.CreatedAt, t.ManagedBy = NewID[InstanceTypeID](), Now(), ManagedByFile
 			if err := w.tx.Create(&t).Error; err != nil {
 				return err
 			}
@@ -101,7 +106,11 @@ func (s *System) PutInstanceType(ctx context.Context, t InstanceType) (InstanceT
 		if err != nil {
 			return err
 		}
-		t.ID, t.CreatedAt = have.ID, have.CreatedAt
+		if have.ManagedBy == ManagedByPortal {
+			t = have
+			return nil
+		}
+		t.ID, t.CreatedAt, t.ManagedBy, t.RetiredAt = have.ID, have.CreatedAt, have.ManagedBy, have.RetiredAt
 		if err := w.tx.Model(&t).Select("*").Updates(&t).Error; err != nil {
 			return err
 		}
@@ -119,12 +128,12 @@ func (t *InstanceType) configuration() map[string]any {
 		"disk_gib": t.DiskGiB, "price_per_hour_micros": t.PricePerHourMicros}
 }
 
-// Templates lists the catalog; search narrows by name, OS or description. An
-// org sees only what one of its clouds can make.
+// Templates lists what is offered; search narrows by name, OS or description.
+// An org sees only what one of its catalogs has and one of its clouds can make.
 func (r *Reader) Templates(search string) ([]Template, error) {
-	q := r.tx.Order("position, name")
+	q := r.tx.Where("retired_at IS NULL").Order("position, name")
 	if !r.scope.all {
-		q = q.Where("id IN (?)", r.tx.Model(&TemplateImage{}).Select("template_id").
+		q = q.Where("id IN (?)", r.offered()).Where("id IN (?)", r.tx.Model(&TemplateImage{}).Select("template_id").
 			Where("cloud_id IN (?)", r.tx.Model(&Network{}).Select("cloud_id")))
 	}
 	if search != "" {
@@ -135,7 +144,18 @@ func (r *Reader) Templates(search string) ([]Template, error) {
 	return rows, q.Find(&rows).Error
 }
 
-// Template returns one by id or slug.
+// OfferedTemplate returns one of Templates by id or slug. One that is retired,
+// or in no catalog of the org's, is absent just as an invented one.
+func (r *Reader) OfferedTemplate(ref string) (Template, error) {
+	q := r.tx.Where("retired_at IS NULL")
+	if !r.scope.all {
+		q = q.Where("id IN (?)", r.offered())
+	}
+	var t Template
+	return t, absent(q.Take(&t, "(id = ? OR slug = ?)", ref, ref).Error, "template")
+}
+
+// Template returns one by id or slug, for what was made of it: offered or not.
 func (r *Reader) Template(ref string) (Template, error) {
 	var t Template
 	return t, absent(r.tx.Take(&t, "id = ? OR slug = ?", ref, ref).Error, "template")
@@ -157,10 +177,16 @@ func (r *Reader) TemplateImages(id TemplateID) (map[CloudID]string, error) {
 // InstanceTypes lists the menu.
 func (r *Reader) InstanceTypes() ([]InstanceType, error) {
 	var rows []InstanceType
-	return rows, r.tx.Order("position, price_per_hour_micros").Find(&rows).Error
+	return rows, r.tx.Where("retired_at IS NULL").Order("position, price_per_hour_micros").Find(&rows).Error
 }
 
-// InstanceType returns one by id or slug.
+// OfferedInstanceType returns one of InstanceTypes by id or slug.
+func (r *Reader) OfferedInstanceType(ref string) (InstanceType, error) {
+	var t InstanceType
+	return t, absent(r.tx.Take(&t, "(id = ? OR slug = ?) AND retired_at IS NULL", ref, ref).Error, "instance type")
+}
+
+// InstanceType returns one by id or slug, on the menu or not.
 func (r *Reader) InstanceType(ref string) (InstanceType, error) {
 	var t InstanceType
 	return t, absent(r.tx.Take(&t, "id = ? OR slug = ?", ref, ref).Error, "instance type")

@@ -23,6 +23,7 @@ const (
 	CloudConnecting  CloudStatus = "connecting"
 	CloudConnected   CloudStatus = "connected"
 	CloudUnreachable CloudStatus = "unreachable"
+	CloudDisabled    CloudStatus = "disabled" // an operator's doing: no calls are made
 )
 
 // Cloud is one vCenter connection.
@@ -48,7 +49,16 @@ type Cloud struct {
 	FreeMemoryMiB      int64 `gorm:"column:free_memory_mib"`
 	FreeStorageGiB     int64 `gorm:"column:free_storage_gib"`
 	CreatedAt          time.Time
+	ManagedBy          Manager
+	Revision           int        // of how to connect: a client is made anew when it changes
+	DisabledAt         *time.Time // no calls; pages show the inventory as it was
+	DrainedAt          *time.Time // no new machines; what is there works on
 }
+
+// Takes says whether new machines may be placed in the cloud.
+func (c *Cloud) Takes() bool { return c.DisabledAt == nil && c.DrainedAt == nil }
+
+func (c *Cloud) object() Object { return Object{Kind: "cloud", ID: string(c.ID), Name: c.Name} }
 
 // cloudSecret is kept in a table of its own, so that no tenant query can name
 // its columns.
@@ -67,7 +77,8 @@ type CloudLogin struct {
 	Password string
 }
 
-// PutCloud makes or updates a cloud by its slug, credentials sealed.
+// PutCloud makes or updates a cloud of the configuration file by its slug,
+// credentials sealed. One that an operator took over stays as it is.
 func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
 	err := s.changing(ctx, func(w *Writer) error {
 		var have Cloud
@@ -77,8 +88,13 @@ func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
 		case errors.Is(err, gorm.ErrRecordNotFound):
 			c.ID, c.CreatedAt = NewID[CloudID](), Now()
 			c.Status, c.StatusSince = CloudConnecting, Now()
+			c.ManagedBy, c.Revision = ManagedByFile, 1
 			err = w.tx.Create(&c.Cloud).Error
+		case err == nil && have.ManagedBy == ManagedByPortal:
+			c.Cloud = have
+			return nil
 		case err == nil:
+			c.ManagedBy, c.Revision, c.DisabledAt, c.DrainedAt = have.ManagedBy, have.Revision, have.DisabledAt, have.DrainedAt
 			c.ID, c.CreatedAt = have.ID, have.CreatedAt
 			err = w.tx.Model(&Cloud{}).Where("id = ?", have.ID).Updates(map[string]any{
 				"name": c.Name, "class": c.Class, "price_factor_percent": c.PriceFactorPercent, "url": c.URL,
@@ -100,15 +116,10 @@ func (s *System) PutCloud(ctx context.Context, c CloudLogin) (Cloud, error) {
 				after["password"] = "changed" // all that is told of it
 			}
 		}
-		if err := w.tx.Where("cloud_id = ?", c.ID).Delete(&cloudSecret{}).Error; err != nil {
+		if err := w.keepSecret(c); err != nil {
 			return err
 		}
-		err = w.tx.Create(&cloudSecret{CloudID: c.ID, Username: c.Username,
-			Password: w.db.sealSecret(string(c.ID), c.Password)}).Error
-		if err != nil {
-			return err
-		}
-		return w.configured(Object{Kind: "cloud", ID: string(c.ID), Name: c.Name}, before, after)
+		return w.configured(c.object(), before, after)
 	})
 	return c.Cloud, err
 }
@@ -131,25 +142,40 @@ func (w *Writer) sameSecret(c CloudLogin) (username string, same bool, err error
 	return secret.Username, opening == nil && password == c.Password, nil
 }
 
-// CloudLogins returns every cloud with its credentials opened, for the
-// vSphere clients.
+// keepSecret seals the credentials in place of the former ones.
+func (w *Writer) keepSecret(c CloudLogin) error {
+	if err := w.tx.Where("cloud_id = ?", c.ID).Delete(&cloudSecret{}).Error; err != nil {
+		return err
+	}
+	return w.tx.Create(&cloudSecret{CloudID: c.ID, Username: c.Username,
+		Password: w.db.sealSecret(string(c.ID), c.Password)}).Error
+}
+
+// login opens the cloud's credentials.
+func (r *Reader) login(c Cloud) (CloudLogin, error) {
+	var secret cloudSecret
+	if err := r.tx.Take(&secret, "cloud_id = ?", c.ID).Error; err != nil {
+		return CloudLogin{}, err
+	}
+	password, err := r.db.openSecret(string(c.ID), secret.Password)
+	return CloudLogin{Cloud: c, Username: secret.Username, Password: password}, err
+}
+
+// CloudLogins returns every cloud that is not disabled with its credentials
+// opened, for the vSphere clients.
 func (s *System) CloudLogins(ctx context.Context) ([]CloudLogin, error) {
 	var logins []CloudLogin
 	err := s.reading(ctx, func(r *Reader) error {
 		var clouds []Cloud
-		if err := r.tx.Order("slug").Find(&clouds).Error; err != nil {
+		if err := r.tx.Where("disabled_at IS NULL").Order("slug").Find(&clouds).Error; err != nil {
 			return err
 		}
 		for _, c := range clouds {
-			var secret cloudSecret
-			if err := r.tx.Take(&secret, "cloud_id = ?", c.ID).Error; err != nil {
-				return err
-			}
-			password, err := r.db.openSecret(string(c.ID), secret.Password)
+			login, err := r.login(c)
 			if err != nil {
 				return err
 			}
-			logins = append(logins, CloudLogin{Cloud: c, Username: secret.Username, Password: password})
+			logins = append(logins, login)
 		}
 		return nil
 	})
@@ -167,7 +193,8 @@ type CloudHealth struct {
 }
 
 // SetCloudHealth stores what the feed learned. An unreachable cloud keeps its
-// last figures and the time they were seen.
+// last figures and the time they were seen; a disabled one is left alone, for
+// its feed may just be ending.
 func (s *System) SetCloudHealth(ctx context.Context, id CloudID, h CloudHealth) error {
 	return s.changing(ctx, func(w *Writer) error {
 		set := map[string]any{"status_text": h.StatusText}
@@ -176,11 +203,15 @@ func (s *System) SetCloudHealth(ctx context.Context, id CloudID, h CloudHealth) 
 			set["hosts"], set["free_vcpus"] = h.Hosts, h.FreeVCPUs
 			set["free_memory_mib"], set["free_storage_gib"] = h.FreeMemoryMiB, h.FreeStorageGiB
 		}
-		if err := w.tx.Model(&Cloud{}).Where("id = ?", id).Updates(set).Error; err != nil {
+		if err := w.tx.Model(&Cloud{}).Where("id = ? AND disabled_at IS NULL", id).Updates(set).Error; err != nil {
 			return err
 		}
-		return w.tx.Model(&Cloud{}).Where("id = ? AND status <> ?", id, h.Status).
-			Updates(map[string]any{"status": h.Status, "status_since": Now()}).Error
+		moved := w.tx.Model(&Cloud{}).Where("id = ? AND status <> ? AND disabled_at IS NULL", id, h.Status).
+			Updates(map[string]any{"status": h.Status, "status_since": Now()})
+		if moved.RowsAffected > 0 {
+			w.touchOf(ProviderOrg, "health", string(id))
+		}
+		return moved.Error
 	})
 }
 

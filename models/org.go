@@ -14,7 +14,8 @@ type Org struct {
 	Slug        string // in URLs: ^[a-z][a-z0-9-]{1,30}$
 	Name        string
 	CreatedAt   time.Time
-	SuspendedAt *time.Time
+	SuspendedAt *time.Time // nobody of the org gets in; its machines stay
+	ManagedBy   Manager
 }
 
 // orgRow is Org as stored. Its key is a plain string: OrgID's clauses would
@@ -25,12 +26,13 @@ type orgRow struct {
 	Name        string
 	CreatedAt   time.Time
 	SuspendedAt *time.Time
+	ManagedBy   Manager
 }
 
 func (orgRow) TableName() string { return "orgs" }
 
 func (o orgRow) org() Org {
-	return Org{ID: OrgID(o.ID), Slug: o.Slug, Name: o.Name, CreatedAt: o.CreatedAt, SuspendedAt: o.SuspendedAt}
+	return Org{ID: OrgID(o.ID), Slug: o.Slug, Name: o.Name, CreatedAt: o.CreatedAt, SuspendedAt: o.SuspendedAt, ManagedBy: o.ManagedBy}
 }
 
 // Member is a user's role in an org.
@@ -58,12 +60,13 @@ type membershipRow struct {
 	Role Role
 }
 
-// memberships reads the user's orgs, by name.
+// memberships reads the user's orgs, by name, suspended ones too: their pages
+// say that they are.
 func (r *Reader) memberships(user UserID) ([]Membership, error) {
 	var rows []membershipRow
 	err := r.tx.Model(&orgRow{}).Select("orgs.*, members.role").
 		Joins("JOIN members ON members.org_id = orgs.id AND members.disabled_at IS NULL").
-		Where("members.user_id = ? AND orgs.suspended_at IS NULL", user).Order("orgs.name").Find(&rows).Error
+		Where("members.user_id = ?", user).Order("orgs.name").Find(&rows).Error
 	list := make([]Membership, len(rows))
 	for i, row := range rows {
 		list[i] = Membership{Org: row.Row.org(), Role: row.Role}
@@ -85,9 +88,10 @@ func (s *System) Memberships(ctx context.Context, who SignedIn) (list []Membersh
 
 // Scope is the way into an org: the signed-in user's membership of the org
 // that the URL names. All of the user's memberships are read, whatever the URL
-// says: an org that doesn't exist, one that isn't the user's and one that is
-// suspended are the same ErrNotFound at the same cost. A token leads to its own
-// org alone, with no more than its maker may do there now.
+// says: an org that doesn't exist and one that isn't the user's are the same
+// ErrNotFound at the same cost. A token leads to its own org alone, with no more
+// than its maker may do there now. Who is the provider's may be looking into
+// the org, as an auditor, until that ends.
 func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, error) {
 	list, err := s.Memberships(ctx, who)
 	if err != nil {
@@ -96,6 +100,8 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 	for _, m := range list {
 		switch {
 		case m.Org.Slug != slug:
+		case m.Org.SuspendedAt != nil && (who.Token.ID == "" || m.Org.ID == who.Token.OrgID):
+			return nil, suspended(m.Org)
 		case who.Token.ID == "":
 			return &Scope{db: s.db, org: m.Org, role: m.Role, actor: who.Actor, memberships: list}, nil
 		case m.Org.ID == who.Token.OrgID:
@@ -104,21 +110,36 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 			return &Scope{db: s.db, org: m.Org, role: role, maker: m.Role, actor: who.Actor, memberships: only}, nil
 		}
 	}
+	grant, found, err := s.looking(ctx, who, slug)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		return &Scope{db: s.db, org: grant.Org, role: RoleAuditor, actor: who.Actor, memberships: list, look: &grant.Look}, nil
+	}
 	return nil, NotFound("page")
 }
 
-// PutOrg makes an org by its slug, or renames it, and sets its limits. Used by
-// configuration; idempotent.
+// suspended is what a suspended org's people are told, and nobody else.
+func suspended(o Org) error {
+	return Forbidden(o.Name + " is suspended by the provider. Its machines stay as they are, and nobody of it can work here until the provider resumes it. Ask the provider why.")
+}
+
+// PutOrg makes an org of the configuration by its slug, or renames it, and sets
+// its limits. Idempotent. One that an operator changed stays as it is.
 func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (Org, error) {
 	var row orgRow
 	err := s.changing(ctx, func(w *Writer) error {
 		var before map[string]any
 		err := w.tx.Take(&row, "slug = ?", slug).Error
+		if err == nil && row.ManagedBy == ManagedByPortal {
+			return nil
+		}
 		if err == nil {
 			before = map[string]any{"name": row.Name}
 		}
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			row = orgRow{ID: string(NewID[OrgID]()), Slug: slug, Name: name, CreatedAt: Now()}
+			row = orgRow{ID: string(NewID[OrgID]()), Slug: slug, Name: name, CreatedAt: Now(), ManagedBy: ManagedByFile}
 			err = w.tx.Create(&row).Error
 		} else if err == nil && row.Name != name {
 			row.Name = name

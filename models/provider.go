@@ -46,35 +46,8 @@ func (p *Provider) Overview(ctx context.Context) (Overview, error) {
 		if o.Clouds, err = r.Clouds(); err != nil {
 			return err
 		}
-		var orgs []orgRow
-		if err := r.tx.Order("name").Find(&orgs).Error; err != nil {
+		if o.Orgs, err = r.orgSummaries(); err != nil {
 			return err
-		}
-		var counts []struct {
-			OrgID OrgID
-			N     int
-		}
-		err = r.tx.Model(&Machine{}).Select("org_id, COUNT(*) AS n").Where("state <> 'deleted'").Group("org_id").Find(&counts).Error
-		if err != nil {
-			return err
-		}
-		quotas, err := r.Quotas()
-		if err != nil {
-			return err
-		}
-		for _, row := range orgs {
-			summary := OrgSummary{Org: row.org()}
-			for _, c := range counts {
-				if c.OrgID == summary.Org.ID {
-					summary.Machines = c.N
-				}
-			}
-			for _, q := range quotas {
-				if q.OrgID == summary.Org.ID {
-					summary.Quotas = append(summary.Quotas, q)
-				}
-			}
-			o.Orgs = append(o.Orgs, summary)
 		}
 		var active int64
 		if err := r.tx.Model(&Task{}).Where("state IN ?", ActiveTaskStates).Count(&active).Error; err != nil {

@@ -33,6 +33,7 @@ const (
 
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
+	ProviderLook  Permission = "provider.look" // into an org: for a reason, for a time
 )
 
 // permissions is the one table that says who may do what; nothing else decides.
@@ -51,6 +52,7 @@ var permissions = map[Permission][]Role{
 	PeopleManage:   {RoleAdmin},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},
+	ProviderLook:   {RoleOperator, RoleProviderAuditor},
 }
 
 // strength puts an org's roles in order. A role without one is no member's.

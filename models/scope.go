@@ -46,6 +46,7 @@ type Scope struct {
 	actor Actor
 
 	memberships []Membership
+	look        *Look // into an org that isn't the user's; nil for members
 }
 
 func (s *Scope) Org() Org               { return s.org }
@@ -60,6 +61,9 @@ func (s *Scope) scopeValue() scopeValue { return scopeValue{org: s.org.ID} }
 func (s *Scope) Can(p Permission) bool {
 	return s.role.May(p) && (s.maker == "" || s.maker.May(p))
 }
+
+// Look is what an operator looks into the org by; nil for its members.
+func (s *Scope) Look() *Look { return s.look }
 
 // Memberships lists the orgs that the user may switch to, this one among them.
 func (s *Scope) Memberships() []Membership { return s.memberships }

@@ -30,6 +30,8 @@ type SignedIn struct {
 	// orgs are the user's memberships as of the same transaction, so that the
 	// way into an org costs no further one. Nil: not read yet.
 	orgs []Membership
+	// looks are the session's looks into orgs, read with orgs.
+	looks []lookGrant
 }
 
 // AddSession stores a fresh session and, in the same transaction, tells of the
@@ -94,8 +96,9 @@ type sessionRow struct {
 // and unknown ones, and those of disabled accounts, are all ErrNotFound.
 func (s *System) SessionByToken(ctx context.Context, tokenHash string, idle time.Duration) (SignedIn, error) {
 	var (
-		row  sessionRow
-		orgs []Membership
+		row   sessionRow
+		orgs  []Membership
+		looks []lookGrant
 	)
 	now := Now()
 	err := s.reading(ctx, func(r *Reader) error {
@@ -107,14 +110,17 @@ func (s *System) SessionByToken(ctx context.Context, tokenHash string, idle time
 		if err != nil {
 			return err
 		}
-		orgs, err = r.memberships(row.UserID)
+		if orgs, err = r.memberships(row.UserID); err != nil || !row.ProviderRole.May(ProviderLook) {
+			return err
+		}
+		looks, err = r.lasting(row.ID)
 		return err
 	})
 	if err != nil {
 		return SignedIn{}, err
 	}
 	user := User{ID: row.UserID, Email: row.UserEmail, Name: row.UserName, ProviderRole: row.ProviderRole}
-	return SignedIn{User: user, Session: row.Session, orgs: orgs, Actor: Actor{
+	return SignedIn{User: user, Session: row.Session, orgs: orgs, looks: looks, Actor: Actor{
 		Kind: ActorUser, ID: string(user.ID), Name: user.Name, SessionID: row.ID,
 	}}, nil
 }

@@ -233,9 +233,7 @@ func (r *Reader) LatestTask(machine MachineID) (TaskDetail, error) {
 	return r.Task(t.ID)
 }
 
-// Tasks returns a page of Tasks, newest first.
-func (r *Reader) Tasks(f TaskFilter) (Page[Task], error) {
-	q := r.tx.Model(&Task{})
+func (f TaskFilter) narrow(q *gorm.DB) *gorm.DB {
 	if f.State != "" {
 		q = q.Where("state = ?", f.State)
 	}
@@ -252,6 +250,11 @@ func (r *Reader) Tasks(f TaskFilter) (Page[Task], error) {
 		like := likeText(f.Search)
 		q = q.Where(`(LOWER(machine_name) LIKE ? ESCAPE '\' OR LOWER(actor_name) LIKE ? ESCAPE '\')`, like, like)
 	}
-	return fetchPage(q, f.Page, keyset{table: "tasks", descending: true}, find[Task],
+	return q
+}
+
+// Tasks returns a page of Tasks, newest first.
+func (r *Reader) Tasks(f TaskFilter) (Page[Task], error) {
+	return fetchPage(f.narrow(r.tx.Model(&Task{})), f.Page, keyset{table: "tasks", descending: true}, find[Task],
 		func(t *Task) (string, string) { return "", string(t.ID) })
 }

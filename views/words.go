@@ -69,6 +69,8 @@ func cloudLook(s models.CloudStatus) ui.Look {
 		return ui.Look{Tone: ui.Good, Icon: "plug", Label: "Connected"}
 	case models.CloudConnecting:
 		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Connecting", Spin: true}
+	case models.CloudDisabled:
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Disabled"}
 	default:
 		return ui.Look{Tone: ui.Bad, Icon: "wifi-off", Label: "Unreachable"}
 	}
@@ -105,7 +107,11 @@ var actionWords = with(map[models.Action]string{
 	models.ActionConsoleClose: "closed the console of", models.ActionConsoleRefuse: "was refused the console of",
 	models.ActionConsoleEnd: "ended somebody's console of", models.ActionConsoleVMRC: "asked for a VMRC link to", models.ActionMachineMedia: "changed the virtual CD of",
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
-	models.ActionQuotaRepair:   "set right the quota of",
+	models.ActionQuotaRepair:  "set right the quota of",
+	models.ActionCloudDisable: "disabled the cloud", models.ActionCloudEnable: "enabled the cloud",
+	models.ActionCloudDrain: "drained the cloud", models.ActionCloudUndrain: "opened again to new machines the cloud", models.ActionCloudTest: "tested the connection to",
+	models.ActionOrgCreate: "created the org", models.ActionQuotaChange: "changed name or quotas of", models.ActionOrgSuspend: "suspended", models.ActionOrgResume: "resumed",
+	models.ActionLookStart: "began to look into", models.ActionLookEnd: "ended the look into", models.ActionLookExpire: "had the look run out into",
 	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
 }, networkWords)
 
@@ -123,7 +129,11 @@ var actionNames = with(map[models.Action]string{
 	models.ActionConsoleClose: "Close console", models.ActionConsoleRefuse: "Console refused",
 	models.ActionConsoleEnd: "End somebody's console", models.ActionConsoleVMRC: "VMRC link", models.ActionMachineMedia: "Change virtual CD",
 	models.ActionAccessRefused: "Access refused", models.ActionPasswordSet: "Set password", models.ActionConfigChange: "Change settings",
-	models.ActionQuotaRepair:   "Set quota right",
+	models.ActionQuotaRepair:  "Set quota right",
+	models.ActionCloudDisable: "Disable cloud", models.ActionCloudEnable: "Enable cloud",
+	models.ActionCloudDrain: "Drain cloud", models.ActionCloudUndrain: "Undrain cloud", models.ActionCloudTest: "Test connection",
+	models.ActionOrgCreate: "Create org", models.ActionQuotaChange: "Change quotas", models.ActionOrgSuspend: "Suspend org", models.ActionOrgResume: "Resume org",
+	models.ActionLookStart: "Look into org", models.ActionLookEnd: "End look", models.ActionLookExpire: "Look ran out",
 	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
 }, networkNames)
 
@@ -131,6 +141,7 @@ var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
 	"user": "user", "token": "key", "history": "history",
 	"network": "network", "public_ip": "world", "service": "world-share", "node": "server-2", "firewall": "shield", "vpn": "shield-lock", "edge": "router",
+	"user": "user", "token": "key", "history": "history", "cloud": "cloud", "org": "building", "look": "search",
 }
 
 func actionName(a models.Action) string {

@@ -52,10 +52,16 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 	defer heartbeat.Stop()
 	defer recheck.Stop()
 	gathered := map[note]struct{}{}
-	var due <-chan time.Time
+	var due, over <-chan time.Time
+	if look := scope.Look(); look != nil {
+		over = time.After(time.Until(look.ExpiresAt))
+	}
 	for {
 		select {
 		case change := <-changes:
+			if ends(change) && !s.stillMember(c, scope) {
+				return nil
+			}
 			gathered[note{Kind: change.Kind, ID: change.ID}] = struct{}{}
 			if due == nil {
 				due = time.After(gatherTime)
@@ -70,6 +76,8 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 			if !s.stillMember(c, scope) {
 				return nil
 			}
+		case <-over:
+			return nil
 		case <-c.Request().Context().Done():
 			return nil
 		case <-s.stopping:
@@ -81,8 +89,12 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 	}
 }
 
-// stillMember looks whether the session, or token, and the membership live. A database
-// that doesn't answer ends nobody's stream.
+// ends says whether a change may take the org from whoever watches it.
+func ends(c models.Change) bool { return c.Kind == "org" || c.Kind == "look" || c.Kind == "member" }
+
+// stillMember looks whether the session, or token, and the way into the org
+// live: the membership, or the look. A database that doesn't answer ends
+// nobody's stream.
 func (s *Server) stillMember(c echo.Context, scope *models.Scope) bool {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), recheckEvery)
 	defer cancel()
@@ -90,7 +102,8 @@ func (s *Server) stillMember(c echo.Context, scope *models.Scope) bool {
 	if err == nil {
 		_, err = s.system.Scope(ctx, who, scope.Org().Slug)
 	}
-	return models.CodeOf(err) != models.CodeNotFound
+	code := models.CodeOf(err)
+	return code != models.CodeNotFound && code != models.CodeForbidden
 }
 
 // stream is an open text/event-stream.

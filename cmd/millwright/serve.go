@@ -79,11 +79,11 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 		return err
 	}
 
-	clouds, closeClouds, err := connect(ctx, system, log)
-	if err != nil {
+	clouds, connect := factory.NewClouds(), o.connect(log)
+	if err := clouds.Sync(ctx, system, connect); err != nil {
 		return err
 	}
-	defer closeClouds()
+	defer closeClouds(ctx, clouds)
 	queue, err := jobs.New(db, jobs.Options{NodeID: o.config.Portal.Node, MaxWorkers: o.config.Portal.Workers, Logger: log})
 	if err != nil {
 		return err
@@ -120,6 +120,8 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	}
 	running.Go(func() { db.Listen(behind) })
 	running.Go(func() { machines.Run(behind) })
+	running.Go(func() { machines.Follow(behind, connect) })
+	running.Go(func() { beat(behind, system, log, o.node(listener.Addr())) })
 	running.Go(func() { _ = screens.Run(behind) })
 	running.Go(func() { histories.Run(behind) })
 
@@ -166,32 +168,31 @@ func configure(ctx context.Context, system *models.System, o portalOptions) erro
 	})
 }
 
-// connect makes a client for every cloud. None dials yet: a cloud that is away
-// must not keep the portal from starting.
-func connect(ctx context.Context, system *models.System, log *slog.Logger) (*factory.Clouds, func(), error) {
-	logins, err := system.CloudLogins(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	clouds := factory.NewClouds()
-	var clients []*vsphere.Client
-	for _, l := range logins {
-		client := vsphere.New(vsphere.Config{
+// connect makes a cloud's client. It doesn't dial yet: a cloud that is away must
+// not keep the portal from starting. What operators entered is held to the
+// addresses that a cloud may have; the file is its writer's own responsibility.
+func (o portalOptions) connect(log *slog.Logger) factory.Connect {
+	return func(l models.CloudLogin) *vsphere.Client {
+		c := vsphere.Config{
 			Slug: l.Slug, URL: l.URL, Username: l.Username, Password: l.Password,
 			ThumbprintSHA256: l.ThumbprintSHA256, ExpectInstanceUUID: l.InstanceUUID,
 			Datacenter: l.Datacenter, Folder: l.Folder, ResourcePool: l.ResourcePool, Datastore: l.Datastore,
 			Logger: log,
-		})
-		clients = append(clients, client)
-		clouds.Put(l.ID, client)
-	}
-	return clouds, func() {
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-		defer cancel()
-		for _, c := range clients {
-			_ = c.Close(patience)
 		}
-	}, nil
+		if l.ManagedBy == models.ManagedByPortal {
+			c.Guard = o.guard()
+		}
+		return vsphere.New(c)
+	}
+}
+
+// guard says which addresses a cloud that an operator enters may have.
+func (o portalOptions) guard() vsphere.Guard { return vsphere.PublicGuard(o.lab) }
+
+func closeClouds(ctx context.Context, clouds *factory.Clouds) {
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	clouds.Close(patience)
 }
 
 // webOptions says how the portal is reached.

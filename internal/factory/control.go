@@ -2,6 +2,7 @@ package factory
 
 import (
 	"context"
+	"errors"
 
 	"github.com/millwright/millwright/models"
 )
@@ -86,6 +87,18 @@ func (f *Factory) rebuild(ctx context.Context, scope *models.Scope, old models.T
 	err := scope.Change(ctx, func(w *models.Writer) error {
 		m, err := w.MachineRecord(old.MachineID)
 		if err != nil {
+			return err
+		}
+		cloud, err := w.Cloud(m.CloudID)
+		if err != nil {
+			return err
+		}
+		if !cloud.Takes() {
+			return models.Conflict(cloud.Name + " takes no new machines just now. Try again later, or order the machine anew elsewhere.")
+		}
+		if _, err := w.OfferedTemplate(string(m.TemplateID)); errors.Is(err, models.ErrNotFound) {
+			return models.Conflict("The machine's template is not offered any more. Order a machine of another one.")
+		} else if err != nil {
 			return err
 		}
 		set := map[string]any{"failure": ""}

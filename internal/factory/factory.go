@@ -104,9 +104,7 @@ func (f *Factory) Run(ctx context.Context) {
 	}
 	var running sync.WaitGroup
 	running.Go(func() { f.wakeCancelled(ctx) })
-	for _, c := range f.clouds.all() {
-		running.Go(func() { f.feed(ctx, c) })
-	}
+	running.Go(func() { f.feedAll(ctx) })
 	running.Wait()
 }
 

@@ -16,6 +16,7 @@ const (
 	unknown              // not heard from yet since it was connected
 	full                 // answers, and has no room
 	unreachable          // the order would wait
+	closed               // the provider lets nothing new in
 	unsuitable           // no image of the template, or not the chosen network
 )
 
@@ -122,6 +123,12 @@ func (d *draft) look(c models.Cloud) candidate {
 	case d.hasTemplate && d.images[c.ID] == "":
 		found.standing, found.Why = unsuitable, p.Template.Name+" is not offered in this cloud."
 		return found
+	case c.DisabledAt != nil:
+		found.standing, found.Why = closed, "The provider has switched it off for now."
+		return found
+	case c.DrainedAt != nil:
+		found.standing, found.Why = closed, "It takes no new machines just now."
+		return found
 	case c.Status == models.CloudUnreachable:
 		found.standing, found.Why = unreachable, "It does not answer just now; a machine ordered here waits until it does."
 		return found
@@ -187,7 +194,7 @@ func (d *draft) choose(list []candidate, wanted models.CloudID) {
 			if c.Cloud.ID == wanted {
 				best = c
 			}
-		case c.standing == full || c.standing == unsuitable:
+		case c.standing == full || c.standing == closed || c.standing == unsuitable:
 		case best == nil:
 			best = c
 		}
@@ -203,6 +210,8 @@ func (d *draft) choose(list []candidate, wanted models.CloudID) {
 	switch best.standing {
 	case full:
 		d.fault("cloud", fmt.Sprintf("%s has no room for this: %s Choose a smaller size or another cloud.", best.Cloud.Name, best.Why))
+	case closed:
+		d.fault("cloud", fmt.Sprintf("%s can't take this: %s Choose another cloud.", best.Cloud.Name, best.Why))
 	case unsuitable:
 		if d.hasTemplate && d.images[best.Cloud.ID] == "" {
 			d.fault("template", fmt.Sprintf("%s is not offered in %s. Choose another template or cloud.", p.Template.Name, best.Cloud.Name))
@@ -220,6 +229,8 @@ func (d *draft) refuse(list []candidate) {
 		d.fault("cloud", "Your organisation may not use any cloud yet. Ask your provider.")
 	case slices.ContainsFunc(list, func(c candidate) bool { return c.standing == full }):
 		d.fault("cloud", "No cloud has room for this just now. Choose a smaller size, or try again later.")
+	case slices.ContainsFunc(list, func(c candidate) bool { return c.standing == closed }):
+		d.fault("cloud", "No cloud that could make this takes new machines just now. Try again later, or ask your provider.")
 	default:
 		d.fault("template", d.plan.Template.Name+" is not offered in any of your clouds. Choose another template.")
 	}

@@ -80,11 +80,11 @@ func (d *draft) read(r *models.Reader) error {
 func (d *draft) readMenu(r *models.Reader) error {
 	p := &d.plan
 	var err error
-	p.Template, d.hasTemplate, err = chosen(r.Template, p.Order.Template)
+	p.Template, d.hasTemplate, err = chosen(r.OfferedTemplate, p.Order.Template)
 	if err != nil {
 		return err
 	}
-	p.InstanceType, d.hasType, err = chosen(r.InstanceType, p.Order.InstanceType)
+	p.InstanceType, d.hasType, err = chosen(r.OfferedInstanceType, p.Order.InstanceType)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (f *Factory) visit(ctx context.Context, ref taskRef) error {
 	}
 	client, ok := f.clouds.get(v.facts.machine.CloudID)
 	if !ok {
-		return v.rest(ctx, fmt.Sprintf("%s is not connected to this portal just now; the task goes on by itself when it is.", v.facts.cloud.Name), 4*time.Second)
+		return v.rest(ctx, absentWords(v.facts.cloud), 4*time.Second)
 	}
 	v.client = client
 	switch {

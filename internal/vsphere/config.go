@@ -33,6 +33,10 @@ type Config struct {
 	Datastore    string // empty: the one with the most free space
 	Network      string // port group for machines that name none; empty: the template's
 
+	// Guard is asked before every dial; nil asks nobody. With one, no proxy is
+	// used: what a proxy dials is not seen from here.
+	Guard Guard
+
 	ClonesPerHost  int           // at most this many clones at once on one host; 4
 	ClonesPerCloud int           // at most this many clones at once by this process; 32
 	CallTimeout    time.Duration // for each call; 30 s

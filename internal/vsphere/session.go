@@ -245,7 +245,7 @@ func (c *Client) sharedTransport() (*http.Transport, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.transport == nil {
-		transport, err := newTransport(c.config.ThumbprintSHA256)
+		transport, err := newTransport(c.config.ThumbprintSHA256, c.config.Guard)
 		if err != nil {
 			return nil, err
 		}

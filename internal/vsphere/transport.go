@@ -22,7 +22,7 @@ const (
 
 // newTransport makes the HTTP transport of one cloud. govmomi's own dials
 // without a context and checks a pin only after the system's roots refused.
-func newTransport(thumbprintSHA256 string) (*http.Transport, error) {
+func newTransport(thumbprintSHA256 string, guard Guard) (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if thumbprintSHA256 != "" {
 		pin, err := parsePin(thumbprintSHA256)
@@ -34,8 +34,12 @@ func newTransport(thumbprintSHA256 string) (*http.Transport, error) {
 		config.VerifyConnection = func(state tls.ConnectionState) error { return checkPin(state, pin) }
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	proxy := http.ProxyFromEnvironment
+	if guard != nil {
+		dialer.Control, proxy = guard.control, nil
+	}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               proxy,
 		DialContext:         dialer.DialContext,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: dialTimeout,

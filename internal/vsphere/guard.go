@@ -1,0 +1,73 @@
+package vsphere
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// Guard says whether a vCenter may be at an address. It is asked with the
+// address that is about to be dialled, after the name was resolved, so that
+// no name leads elsewhere than what was looked at.
+type Guard func(netip.Addr) error
+
+// ErrAddress says that the address is none where a vCenter may be.
+var ErrAddress = errors.New("no vCenter may be at this address")
+
+// metadata are addresses at which cloud providers tell a machine's secrets,
+// outside the link-local ranges.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("192.0.0.192/32"), netip.MustParsePrefix("fd00:ec2::254/128"),
+}
+
+// nat64 carries an IPv4 address in its last four bytes.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// PublicGuard refuses what is never a vCenter: this machine itself (unless the
+// clouds are a lab's), link-local and metadata addresses, unspecified and
+// multicast ones. Private ranges are where vCenters are.
+func PublicGuard(loopback bool) Guard {
+	return func(a netip.Addr) error {
+		a = a.Unmap().WithZone("")
+		if nat64.Contains(a) {
+			b := a.As16()
+			a = netip.AddrFrom4([4]byte(b[12:]))
+		}
+		what := ""
+		switch {
+		case a.IsUnspecified():
+			what = "stands for no machine"
+		case a.IsLoopback() && !loopback:
+			what = "is the portal's own machine"
+		case a.IsLinkLocalUnicast():
+			what = "is link-local, where a machine's metadata are"
+		case a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			what = "stands for several machines"
+		}
+		for _, p := range metadata {
+			if p.Contains(a) {
+				what = "is where a machine's metadata are"
+			}
+		}
+		if what != "" {
+			return fmt.Errorf("%w: %s %s", ErrAddress, a, what)
+		}
+		return nil
+	}
+}
+
+// control hands the address of a dial to the guard.
+func (g Guard) control(_, address string, _ syscall.RawConn) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return fmt.Errorf("%w: %s", ErrAddress, host)
+	}
+	return g(a)
+}
