@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -79,8 +81,12 @@ func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Re
 			return frame, err
 		}
 	}
-	frame.Org, frame.Role = scope.Org(), scope.Role()
+	frame.Org, frame.Role, frame.Look = scope.Org(), scope.Role(), scope.Look()
 	frame.Consoles = scope.Can(models.ConsoleManage)
+	if whole && frame.Look != nil { // the page doesn't outlast the look
+		left := int(time.Until(frame.Look.ExpiresAt).Seconds()) + 1
+		c.Response().Header().Set("Refresh", strconv.Itoa(max(left, 1))+"; url="+views.ProviderOrgURL(frame.Org.Slug))
+	}
 	err := scope.Read(c.Request().Context(), func(r *models.Reader) error {
 		if whole {
 			var err error

@@ -28,6 +28,10 @@ type Rooms struct {
 	Factory Factory
 	Console *console.Service
 	Audit   *audit.Service
+	// Connector tests the connections that operators enter.
+	Connector Connector
+	// Invitations brings an org's first administrator in; nil: none are sent.
+	Invitations *identity.Invitations
 }
 
 // Handlers is every noun's, for the route table.
@@ -68,6 +72,6 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Consoles:  &Consoles{frames: f},
 		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
 		History:   &History{frames: f, audit: rooms.Audit},
-		Provider:  &Provider{frames: f},
+		Provider:  &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
 	}
 }

@@ -20,7 +20,7 @@ func (h *Orgs) Start(c echo.Context, who models.SignedIn) error {
 	}
 	provider := who.User.ProviderRole != ""
 	switch {
-	case len(orgs) == 1 && !provider:
+	case len(orgs) == 1 && !provider && orgs[0].Org.SuspendedAt == nil:
 		return c.Redirect(http.StatusSeeOther, views.Place(orgs[0].Org.Slug).Home())
 	case len(orgs) == 0 && provider:
 		return c.Redirect(http.StatusSeeOther, views.ProviderURL)

@@ -227,3 +227,28 @@ func standingAfter(c Cloud, action Action) map[string]any {
 	}
 	return after
 }
+
+// EditCloudSettings changes what needs no connection: name, class and price.
+func (p *Provider) EditCloudSettings(ctx context.Context, c Cloud) error {
+	return p.change(ctx, func(w *Writer) error {
+		var have Cloud
+		if err := w.tx.Take(&have, "id = ?", c.ID).Error; err != nil {
+			return absent(err, "cloud")
+		}
+		is := CloudLogin{Cloud: have, Username: "-", Password: "-"}
+		is.Name, is.Class, is.PriceFactorPercent = c.Name, c.Class, c.PriceFactorPercent
+		if faults := is.faults(); len(faults) > 0 {
+			return Invalid(faults)
+		}
+		err := w.tx.Model(&Cloud{}).Where("id = ?", c.ID).Updates(map[string]any{
+			"name": c.Name, "class": c.Class, "price_factor_percent": c.PriceFactorPercent, "managed_by": ManagedByPortal}).Error
+		if err != nil {
+			return err
+		}
+		w.touchOf(ProviderOrg, "cloud", string(c.ID))
+		words := func(c Cloud) map[string]any {
+			return map[string]any{"name": c.Name, "class": c.Class, "price_factor_percent": c.PriceFactorPercent}
+		}
+		return w.told(ActionConfigChange, is.object(), words(have), words(is.Cloud))
+	})
+}

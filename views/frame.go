@@ -35,6 +35,10 @@ type Frame struct {
 	ActiveTasks int  // of the org, for the sidebar
 	Consoles    bool // may see who has a console open
 	Lab         bool // the clouds are simulated
+	// Look is what an operator looks into the org by; nil for its members.
+	Look *models.Look
+	// Entry is the page's own entry among the operators'.
+	Entry ProviderEntry
 }
 
 // Place makes the org's addresses.
@@ -78,11 +82,15 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 		if live {
 			s.EventsURL = p.Events()
 		}
+		if f.Look != nil {
+			s.Place, s.Role = f.Org.Name, "Looking in, as an auditor"
+			s.Banner = lookBanner(f.Org, *f.Look)
+		}
 	case section.ofProvider():
 		s.HomeURL, s.Place, s.Role = ProviderURL, "Provider", roleName(f.User.ProviderRole)
-		s.Nav = []ui.NavItem{
-			{Label: "Overview", Icon: "layout-dashboard", URL: ProviderURL, Current: section == SectionProvider},
-			{Label: "Consoles", Icon: "terminal-2", URL: ProviderConsolesURL, Current: section == SectionProviderConsoles},
+		s.Nav = providerNav(f.entry(section))
+		if live {
+			s.EventsURL = ProviderEventsURL
 		}
 	}
 	return s
@@ -104,8 +112,13 @@ func (f Frame) tasksItem(section Section, live bool) ui.NavItem {
 // ActiveTasks count.
 func TaskCount(f Frame) templ.Component { return ui.SideCount(f.tasksItem(SectionNone, true)) }
 
-// ProviderURL is the operators' first page.
-const ProviderURL = "/provider/"
-
 // ProviderConsolesURL lists the open consoles of every org.
 const ProviderConsolesURL = ProviderURL + "consoles"
+
+// entry is where a page of the operators' stands in their sidebar.
+func (f Frame) entry(section Section) ProviderEntry {
+	if section == SectionProviderConsoles {
+		return EntryConsoles
+	}
+	return f.Entry
+}

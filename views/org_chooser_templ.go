@@ -8,7 +8,10 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-import "github.com/millwright/millwright/views/ui"
+import (
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views/ui"
+)
 
 // OrgChooserProps is the first page of somebody with several orgs, or none.
 type OrgChooserProps struct {
@@ -88,7 +91,7 @@ func OrgChooser(p OrgChooserProps) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for _, m := range p.Frame.Memberships {
-				templ_7745c5c3_Err = orgCard(m.Org.Name, roleName(m.Role), Place(m.Org.Slug).Home()).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = orgCard(m.Org.Name, orgCardNote(m), Place(m.Org.Slug).Home()).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -111,6 +114,13 @@ func OrgChooser(p OrgChooserProps) templ.Component {
 		}
 		return nil
 	})
+}
+
+func orgCardNote(m models.Membership) string {
+	if m.Org.SuspendedAt != nil {
+		return "Suspended by the provider: nobody can work here now"
+	}
+	return roleName(m.Role)
 }
 
 func orgCard(name, role, url string) templ.Component {
@@ -141,7 +151,7 @@ func orgCard(name, role, url string) templ.Component {
 		var templ_7745c5c3_Var5 templ.SafeURL
 		templ_7745c5c3_Var5, templ_7745c5c3_Err = templ.JoinURLErrs(templ.URL(url))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 33, Col: 48}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 43, Col: 48}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var5))
 		if templ_7745c5c3_Err != nil {
@@ -154,7 +164,7 @@ func orgCard(name, role, url string) templ.Component {
 		var templ_7745c5c3_Var6 string
 		templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(ui.Initials(name))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 34, Col: 90}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 44, Col: 90}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var6))
 		if templ_7745c5c3_Err != nil {
@@ -167,7 +177,7 @@ func orgCard(name, role, url string) templ.Component {
 		var templ_7745c5c3_Var7 string
 		templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(name)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 36, Col: 30}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 46, Col: 30}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var7))
 		if templ_7745c5c3_Err != nil {
@@ -180,7 +190,7 @@ func orgCard(name, role, url string) templ.Component {
 		var templ_7745c5c3_Var8 string
 		templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(role)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 37, Col: 38}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `org_chooser.templ`, Line: 47, Col: 38}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var8))
 		if templ_7745c5c3_Err != nil {

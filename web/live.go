@@ -34,16 +34,42 @@ type note struct {
 	ID   string `json:"id"`
 }
 
-// events is the org's live stream. It ends with the session, the membership,
-// the browser's tab, or the portal.
+// watch is a live stream: what it tells of, and until when.
+type watch struct {
+	session models.SessionID
+	changes <-chan models.Change
+	over    <-chan time.Time         // when it ends by itself; nil: never
+	ends    func(models.Change) bool // which changes may end it
+	still   func() bool              // whether whoever watches still may
+}
+
+// events is the org's live stream. It ends with the session, the membership or
+// look, the browser's tab, or the portal.
 func (s *Server) events(c echo.Context, scope *models.Scope) error {
-	leave, ok := s.streams.enter(string(scope.SessionID()))
+	changes, cancel := scope.Watch()
+	defer cancel()
+	w := watch{session: scope.SessionID(), changes: changes, ends: ends, still: func() bool { return s.stillMember(c, scope) }}
+	if look := scope.Look(); look != nil {
+		w.over = time.After(time.Until(look.ExpiresAt))
+	}
+	return s.stream(c, w)
+}
+
+// providerEvents is the operators' live stream, of every org.
+func (s *Server) providerEvents(c echo.Context, provider *models.Provider) error {
+	changes, cancel := provider.Watch()
+	defer cancel()
+	return s.stream(c, watch{session: provider.Actor().SessionID, changes: changes,
+		ends: func(models.Change) bool { return false }, still: func() bool { return s.stillProvider(c) }})
+}
+
+// stream tells of changes until it is over.
+func (s *Server) stream(c echo.Context, w watch) error {
+	leave, ok := s.streams.enter(string(w.session))
 	if !ok {
 		return models.TooMany("Too many pages of this session are live at once. Close some of them.", 10)
 	}
 	defer leave()
-	changes, cancel := scope.Watch()
-	defer cancel()
 	st, err := openStream(c)
 	if err != nil {
 		return err
@@ -52,14 +78,11 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 	defer heartbeat.Stop()
 	defer recheck.Stop()
 	gathered := map[note]struct{}{}
-	var due, over <-chan time.Time
-	if look := scope.Look(); look != nil {
-		over = time.After(time.Until(look.ExpiresAt))
-	}
+	var due <-chan time.Time
 	for {
 		select {
-		case change := <-changes:
-			if ends(change) && !s.stillMember(c, scope) {
+		case change := <-w.changes:
+			if w.ends(change) && !w.still() {
 				return nil
 			}
 			gathered[note{Kind: change.Kind, ID: change.ID}] = struct{}{}
@@ -73,10 +96,10 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 		case <-heartbeat.C:
 			err = st.write(": still here\n\n")
 		case <-recheck.C:
-			if !s.stillMember(c, scope) {
+			if !w.still() {
 				return nil
 			}
-		case <-over:
+		case <-w.over:
 			return nil
 		case <-c.Request().Context().Done():
 			return nil
@@ -87,6 +110,17 @@ func (s *Server) events(c echo.Context, scope *models.Scope) error {
 			return nil // the browser has gone; nobody is left to tell
 		}
 	}
+}
+
+// stillProvider looks whether the session lives and is the provider's.
+func (s *Server) stillProvider(c echo.Context) bool {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), recheckEvery)
+	defer cancel()
+	who, err := s.again(ctx, c.Request())
+	if err == nil {
+		_, err = s.system.Provider(who)
+	}
+	return models.CodeOf(err) != models.CodeNotFound
 }
 
 // ends says whether a change may take the org from whoever watches it.

@@ -83,13 +83,13 @@ func (m *matrix) people() {
 	m.exec("UPDATE users SET disabled_at = created_at WHERE email = 'disabled@acme.example'")
 }
 
-// orgOf is an org of the account's.
+// orgOf is an org of the account's where it can work.
 func (m *matrix) orgOf(email string) string {
 	for _, slug := range []string{"acme", "globex", "sleepy"} {
 		who := models.SignedIn{User: m.user(email)}
 		if list, err := m.p.System.Memberships(context.Background(), who); err == nil {
 			for _, member := range list {
-				if member.Org.Slug == slug {
+				if member.Org.Slug == slug && member.Org.SuspendedAt == nil {
 					return slug
 				}
 			}

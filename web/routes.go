@@ -83,4 +83,6 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.GET("/consoles", s.Provider(models.ProviderRead, h.Consoles.All))
 	provider.GET("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.AskAny))
 	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))
+	provider.GET("/events", s.Provider(models.ProviderRead, s.providerEvents))
+	s.mountProvider(provider, h.Provider)
 }

@@ -101,7 +101,8 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{Factory: machines, Console: screens, Audit: histories})
+	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{
+		Factory: machines, Console: screens, Audit: histories, Connector: factory.NewConnector(o.guard())})
 	if err != nil {
 		return err
 	}
