@@ -49,7 +49,8 @@ func newPortalWith(t *testing.T, db *models.DB, o Options) *portal {
 		console.Options{Node: "test", Origins: o.Origins()})
 	o.Logger = testkit.Quiet()
 	s, err := New(o, w.System, identity.New(w.System, 2), handlers.Rooms{Factory: machines, Console: screens,
-		Audit: audit.New(w.System, audit.Options{Logger: testkit.Quiet()})})
+		Connector: factory.NewConnector(vsphere.PublicGuard(true)),
+		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,26 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"consoles":          func(m *matrix, org string) string { return m.console(org) },
 	"provider/consoles": func(m *matrix, _ string) string { return m.console("acme") },
 
+	"provider/clouds":    func(m *matrix, _ string) string { return string(m.p.Public.ID) },
+	"provider/menu":      func(m *matrix, _ string) string { return string(m.p.Small.ID) },
+	"provider/templates": func(m *matrix, _ string) string { return string(m.p.Template.ID) },
+	"provider/orgs":      func(*matrix, string) string { return "acme" },
+	"provider/catalogs": func(m *matrix, _ string) string {
+		d, err := m.operator().PutCatalog(context.Background(), models.CatalogDetail{Catalog: models.Catalog{Slug: m.name(), Name: "Some"}})
+		return m.made(d.ID, err)
+	},
+	"provider/vlans": func(m *matrix, _ string) string {
+		m.names++
+		v, err := m.operator().AddVLANRange(context.Background(), models.VLANRange{CloudID: m.p.Public.ID, FirstVLAN: m.names%4000 + 1, LastVLAN: m.names%4000 + 1})
+		return m.made(v.ID, err)
+	},
+	"provider/ranges": func(m *matrix, _ string) string {
+		m.names++
+		a := fmt.Sprintf("198.51.%d.%d", 100+m.names/250, m.names%250+1)
+		r, err := m.operator().AddPublicIPRange(context.Background(), models.PublicIPRange{Name: m.name(), FirstAddress: a, LastAddress: a})
+		return m.made(r.ID, err)
+	},
+
 	"account/sessions": func(m *matrix, email string) string {
 		who, _ := m.sessionOf(email, models.Now(), models.Now().AddDate(0, 0, 1))
 		return string(who.Session.ID)
@@ -109,4 +129,24 @@ func parameters(path string) map[string]string {
 		before = part
 	}
 	return list
+}
+
+// operator is the provider's way in.
+func (m *matrix) operator() *models.Provider {
+	m.p.t.Helper()
+	who, _ := m.sessionOf("operator@provider.example", models.Now(), models.Now().AddDate(0, 0, 1))
+	provider, err := m.p.System.Provider(who)
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return provider
+}
+
+// made is an id of whatever kind, once there is one.
+func (m *matrix) made(id any, err error) string {
+	m.p.t.Helper()
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return fmt.Sprint(id)
 }
