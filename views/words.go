@@ -141,7 +141,7 @@ var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
 	"user": "user", "token": "key", "history": "history",
 	"network": "network", "public_ip": "world", "service": "world-share", "node": "server-2", "firewall": "shield", "vpn": "shield-lock", "edge": "router",
-	"user": "user", "token": "key", "history": "history", "cloud": "cloud", "org": "building", "look": "search",
+	"cloud": "cloud", "org": "building", "look": "search",
 }
 
 func actionName(a models.Action) string {
