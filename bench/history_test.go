@@ -253,11 +253,6 @@ func (s *historySite) pages(b *testing.B) {
 	}
 }
 
-func median(list []time.Duration) time.Duration {
-	slices.Sort(list)
-	return list[len(list)/2]
-}
-
 // mark is the cursor of acme's n-th newest event, as a page would have made it.
 func (s *historySite) mark(b *testing.B, n int) string {
 	b.Helper()

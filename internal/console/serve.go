@@ -21,8 +21,12 @@ type Caller struct {
 	Bearer bool
 }
 
-// Serve opens a console and carries it until it ends. It answers 403 to a
-// foreign or missing Origin; everything else is told by close code.
+// Serve opens a console, and returns once it is carried or refused. It answers
+// 403 to a foreign or missing Origin; everything else is told by close code.
+//
+// A console lives for hours, so it gets goroutines of its own: this one's
+// stack has grown deep in the database and in TLS, and the request with all
+// its headers hangs on it.
 func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	ctx := context.WithoutCancel(r.Context())
 	timely := s.connectRate(caller.Who)
@@ -47,7 +51,12 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, endNodeDown, s.timing.linger)
 		return
 	}
-	defer s.open.Done()
+	carried := false
+	defer func() {
+		if !carried {
+			s.open.Done()
+		}
+	}()
 	deciding, decided := context.WithTimeout(ctx, s.timing.decide)
 	defer decided()
 	grant, e, ok := s.redeem(deciding, offeredTicket(r), caller.Who)
@@ -67,9 +76,20 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	}
 	lasting, c := s.newSocket(ctx, client, session.ID, grant.Ticket)
 	s.keep(c)
-	s.carry(lasting, c, grant.Machine)
-	s.forget(c)
-	s.record(ctx, c, session, grant)
+	end := func() {
+		s.forget(c)
+		s.record(ctx, c, session, grant)
+	}
+	if !s.connect(lasting, c, grant.Machine) {
+		end()
+		return
+	}
+	carried = true
+	go func() {
+		defer s.open.Done()
+		c.run()
+		end()
+	}()
 }
 
 // redeem spends the ticket and judges who brought it.
@@ -96,18 +116,18 @@ func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn
 	return grant, ending{}, true
 }
 
-// carry connects the socket to its machine and carries it to its end.
-func (s *Service) carry(ctx context.Context, c *socket, m models.Machine) {
+// connect gives the socket its machine's screen, or ends it.
+func (s *Service) connect(ctx context.Context, c *socket, m models.Machine) bool {
 	upstream, e, ok := s.reach(ctx, m)
 	if ok && c.attach(upstream) {
-		c.run()
-		return
+		return true
 	}
 	if !ok {
 		c.end(e)
 	}
 	discard(c.client) // until the page has read the close frame; end bounds it
 	_ = c.client.Close()
+	return false
 }
 
 // reach asks vCenter for the screen and opens the hypervisor's socket, in
@@ -130,7 +150,7 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn,
 			return nil, e, false
 		}
 		begun := time.Now()
-		upstream, err := s.dial(asking, screen)
+		upstream, err := s.options.Dial(asking, screen)
 		if err == nil {
 			leave(false)
 			return upstream, ending{}, true

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
 )
 
@@ -27,7 +28,10 @@ type Options struct {
 	// covers only the way from page to socket.
 	TTLSeconds int
 	Limits     Limits
-	Logger     *slog.Logger
+	// Dial opens the hypervisor's socket. Nil, as in production, takes TLS and
+	// the certificate that vCenter's ticket pins.
+	Dial   func(context.Context, vsphere.Screen) (*websocket.Conn, error)
+	Logger *slog.Logger
 }
 
 func (o Options) ttl() time.Duration { return time.Duration(o.TTLSeconds) * time.Second }
@@ -101,6 +105,9 @@ func New(system *models.System, screens Screens, o Options) *Service {
 		Subprotocols: []string{protocolBinary}, ReadBufferSize: smallBuffer,
 		WriteBufferSize: smallBuffer, WriteBufferPool: writers,
 		CheckOrigin: func(*http.Request) bool { return true }, // Serve has done it
+	}
+	if s.options.Dial == nil {
+		s.options.Dial = s.dial
 	}
 	s.dialer = websocket.Dialer{
 		Subprotocols: []string{protocolBinary}, ReadBufferSize: smallBuffer,

@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// The synthetic screen: 1280 × 800 pixels, Raw, as an ESXi host would send
+// them to a client that asks for no compression.
+const (
+	screenWidth, screenHeight = 1280, 800
+	frameBytes                = 4 + 12 + 4*screenWidth*screenHeight
+	rectangleBytes            = 4 + 12 + 4*5*5 // what a key's echo changes
+	screenGreeting            = "RFB 003.008\n"
+	messageBytes              = 64 << 10 // of one WebSocket message
+)
+
+// Messages of a client, RFC 6143 §7.5.
+const (
+	askUpdate  = 3 // FramebufferUpdateRequest, 10 bytes: answered by a whole frame
+	sendKey    = 4 // KeyEvent, 8 bytes: answered by one small rectangle
+	askLength  = 10
+	keyLength  = 8
+	rawMessage = 0
+)
+
+// screenAddresses is where the synthetic screen is served, and how its
+// certificate is known.
+type screenAddresses struct {
+	TCP, TLS, WebSocket, SecureWebSocket string // host:port
+	Thumbprint                           string // SHA-256
+}
+
+// playScreen serves the same stream four ways.
+func playScreen(ctx context.Context, _ json.RawMessage) (any, error) {
+	certificate, err := newCertificate()
+	if err != nil {
+		return nil, err
+	}
+	secure := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	up := websocket.Upgrader{Subprotocols: []string{"binary"}, ReadBufferSize: 4096, WriteBufferSize: messageBytes + 64,
+		CheckOrigin: func(*http.Request) bool { return true }}
+	sockets := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		showScreen(&socketStream{conn: conn})
+	})
+	var told screenAddresses
+	for _, way := range []struct {
+		address *string
+		secure  bool
+		socket  bool
+	}{{&told.TCP, false, false}, {&told.TLS, true, false}, {&told.WebSocket, false, true}, {&told.SecureWebSocket, true, true}} {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		*way.address = l.Addr().String()
+		if way.secure {
+			l = tls.NewListener(l, secure)
+		}
+		if way.socket {
+			go func() { _ = (&http.Server{Handler: sockets, ReadHeaderTimeout: time.Minute}).Serve(l) }()
+			continue
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go showScreen(conn)
+			}
+		}()
+	}
+	sum := sha256.Sum256(certificate.Certificate[0])
+	told.Thumbprint = hex.EncodeToString(sum[:])
+	return told, nil
+}
+
+// showScreen greets, then answers each request.
+func showScreen(conn io.ReadWriteCloser) {
+	defer conn.Close()
+	if _, err := conn.Write([]byte(screenGreeting)); err != nil {
+		return
+	}
+	frame := update(screenWidth, screenHeight)
+	rectangle := update(5, 5)
+	in := bufio.NewReader(conn)
+	for {
+		kind, err := in.Peek(1)
+		if err != nil {
+			return
+		}
+		length, answer := askLength, frame
+		if kind[0] == sendKey {
+			length, answer = keyLength, rectangle
+		}
+		if _, err := in.Discard(length); err != nil {
+			return
+		}
+		for len(answer) > 0 {
+			n := min(len(answer), messageBytes)
+			if _, err := conn.Write(answer[:n]); err != nil {
+				return
+			}
+			answer = answer[n:]
+		}
+	}
+}
+
+// update is a FramebufferUpdate with one Raw rectangle.
+func update(width, height int) []byte {
+	text := make([]byte, 16+4*width*height)
+	text[0] = rawMessage
+	binary.BigEndian.PutUint16(text[2:], 1)
+	binary.BigEndian.PutUint16(text[8:], uint16(width))   //nolint:gosec // at most 1280
+	binary.BigEndian.PutUint16(text[10:], uint16(height)) //nolint:gosec // at most 800
+	for i := 16; i < len(text); i++ {
+		text[i] = byte(i * 7)
+	}
+	return text
+}
+
+// socketStream reads and writes a WebSocket as one stream of bytes.
+type socketStream struct {
+	conn *websocket.Conn
+	rest io.Reader
+}
+
+func (s *socketStream) Read(p []byte) (int, error) {
+	for {
+		if s.rest == nil {
+			kind, r, err := s.conn.NextReader()
+			if err != nil {
+				return 0, err
+			}
+			if kind != websocket.BinaryMessage {
+				continue
+			}
+			s.rest = r
+		}
+		n, err := s.rest.Read(p)
+		if err == io.EOF { //nolint:errorlint // as Read returns it
+			s.rest, err = nil, nil
+			if n == 0 {
+				continue
+			}
+		}
+		return n, err
+	}
+}
+
+func (s *socketStream) Write(p []byte) (int, error) {
+	return len(p), s.conn.WriteMessage(websocket.BinaryMessage, p)
+}
+
+func (s *socketStream) Close() error { return s.conn.Close() }
+
+func newCertificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+// writeCertificate puts certificate and key into one file, as websockify reads it.
+func writeCertificate(dir string) (string, error) {
+	c, err := newCertificate()
+	if err != nil {
+		return "", err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return "", err
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})...)
+	path := filepath.Join(dir, "self.pem")
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+// playRelay passes bytes on as simply as a program can: io.Copy between two
+// TCP connections, which the kernel may splice.
+func playRelay(ctx context.Context, options json.RawMessage) (any, error) {
+	var to string
+	if err := json.Unmarshal(options, &to); err != nil {
+		return nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer client.Close()
+				upstream, err := new(net.Dialer).DialContext(ctx, "tcp", to)
+				if err != nil {
+					return
+				}
+				defer upstream.Close()
+				go func() { _, _ = io.Copy(upstream, client) }()
+				_, _ = io.Copy(client, upstream)
+			}()
+		}
+	}()
+	return l.Addr().String(), nil
+}
