@@ -74,11 +74,11 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	lasting, c := s.newSocket(ctx, client, session.ID, grant.Ticket)
+	lasting, c := s.newSocket(client, session.ID, grant.Ticket) //nolint:contextcheck // it outlives the request
 	s.keep(c)
 	end := func() {
 		s.forget(c)
-		s.record(ctx, c, session, grant)
+		s.record(context.WithoutCancel(lasting), c, session, grant)
 	}
 	if !s.connect(lasting, c, grant.Machine) {
 		end()

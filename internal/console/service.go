@@ -78,7 +78,7 @@ type Service struct {
 	ready    bool // Run has closed what an earlier life of this node left
 	draining bool
 	live     map[*socket]struct{}
-	open     sync.WaitGroup // Serve calls that hold a socket
+	open     sync.WaitGroup // sockets whose end is not recorded yet
 }
 
 // New makes the Service. Sockets are served while Run runs.

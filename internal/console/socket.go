@@ -42,10 +42,11 @@ type socket struct {
 }
 
 // newSocket also returns the context that lasts until the socket's end.
-func (s *Service) newSocket(ctx context.Context, client *websocket.Conn, session models.ConsoleSessionID, ticket models.ConsoleTicket) (context.Context, *socket) {
-	// The request's context ends with the server's; a socket has to live on
-	// until Drain has told its page where to go.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+func (s *Service) newSocket(client *websocket.Conn, session models.ConsoleSessionID, ticket models.ConsoleTicket) (context.Context, *socket) {
+	// The request's context ends with the server's, and a socket has to live on
+	// until Drain has told its page where to go; its values hold the request,
+	// for which nobody has a use any more.
+	ctx, cancel := context.WithCancel(context.Background())
 	c := &socket{
 		session: session, ticket: ticket, timing: s.timing, large: &s.large, client: client,
 		cancel: cancel, confirmed: time.Now(),
