@@ -17,7 +17,7 @@ import (
 //	   └───────────────end─────────▶
 //
 // Whoever has a reason calls end; the first reason counts. It tells the
-// browser, frees the hypervisor and wakes the relays; the goroutine of Serve
+// browser, frees the hypervisor and wakes the relays; the goroutine of run
 // then waits for the browser to take notice.
 type socket struct {
 	session models.ConsoleSessionID
