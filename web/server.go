@@ -110,10 +110,10 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 // Handler is the whole portal as one http.Handler.
 func (s *Server) Handler() http.Handler { return s.echo }
 
-// Serve answers on the listener until ctx ends, then lets what is under way
-// finish. Streams end at once.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
+// listening is the server that a listener gets: nobody holds a connection by
+// sending slowly, or by sending nothing.
+func (s *Server) listening() *http.Server {
+	return &http.Server{
 		Handler:           s.echo,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -122,6 +122,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// Serve answers on the listener until ctx ends, then lets what is under way
+// finish. Streams end at once.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := s.listening()
 	server.RegisterOnShutdown(s.stop)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
