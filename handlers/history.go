@@ -81,25 +81,34 @@ func (h *History) read(c echo.Context, scope *models.Scope, p *views.HistoryProp
 
 // Export streams what the page's filter lets through.
 func (h *History) Export(c echo.Context, scope *models.Scope) error {
-	in := query(c)
-	filter, _, _ := in.filter()
-	format := choice(in, "format", audit.Formats)
-	if err := in.err(); err != nil {
-		return err
-	}
-	if format == "" {
-		format = audit.JSONL
-	}
-	ctx := c.Request().Context()
-	export, err := h.audit.Export(ctx, scope, filter, format)
+	filter, format, err := exportOf(c)
 	if err != nil {
 		return err
 	}
+	export, err := h.audit.Export(c.Request().Context(), scope, filter, format)
+	if err != nil {
+		return err
+	}
+	return stream(c, export)
+}
+
+func exportOf(c echo.Context) (models.EventFilter, audit.Format, error) {
+	in := query(c)
+	filter, _, _ := in.filter()
+	format := choice(in, "format", audit.Formats)
+	if format == "" {
+		format = audit.JSONL
+	}
+	return filter, format, in.err()
+}
+
+// stream sends the export as it is made.
+func stream(c echo.Context, export *audit.Export) error {
 	header := c.Response().Header()
 	header.Set(echo.HeaderContentType, export.ContentType())
 	header.Set(echo.HeaderContentDisposition, "attachment; filename="+strconv.Quote(export.FileName()))
 	out := &patientWriter{w: c.Response(), control: http.NewResponseController(c.Response())}
-	err = export.Stream(ctx, out)
+	err := export.Stream(c.Request().Context(), out)
 	if err != nil && c.Response().Committed {
 		// What was sent must not look whole: end the connection, not the file.
 		panic(http.ErrAbortHandler)
@@ -125,23 +134,52 @@ func isUnsupported(err error) bool { return errors.Is(err, http.ErrNotSupported)
 
 // Verify goes over the whole history and shows the verdict on its page.
 func (h *History) Verify(c echo.Context, scope *models.Scope) error {
-	control := http.NewResponseController(c.Response())
-	if err := control.SetWriteDeadline(time.Now().Add(verifyTimeout)); err != nil && !isUnsupported(err) {
-		return fmt.Errorf("make time to verify: %w", err)
+	if err := timeToVerify(c); err != nil {
+		return err
 	}
 	report, err := h.audit.Verify(c.Request().Context(), scope)
 	if err != nil {
 		return err
 	}
-	p := views.HistoryProps{Verdict: &ui.Message{Tone: ui.Good, Text: report.String()}}
-	if !report.Intact() {
-		p.Verdict.Tone = ui.Bad
-	} else if !h.audit.Signs() {
-		p.Verdict.Tone = ui.Warn
-		p.Verdict.Text += " No checkpoints are signed: whoever owns the database could have made the whole chain anew."
-	}
+	p := views.HistoryProps{Verdict: h.verdict(report)}
 	if err := h.read(c, scope, &p); err != nil {
 		return err
 	}
 	return Render(c, http.StatusOK, views.History(p))
+}
+
+func timeToVerify(c echo.Context) error {
+	control := http.NewResponseController(c.Response())
+	if err := control.SetWriteDeadline(time.Now().Add(verifyTimeout)); err != nil && !isUnsupported(err) {
+		return fmt.Errorf("make time to verify: %w", err)
+	}
+	return nil
+}
+
+func (h *History) verdict(report audit.Report) *ui.Message {
+	verdict := &ui.Message{Tone: ui.Good, Text: report.String()}
+	if !report.Intact() {
+		verdict.Tone = ui.Bad
+	} else if !h.audit.Signs() {
+		verdict.Tone = ui.Warn
+		verdict.Text += " No checkpoints are signed: whoever owns the database could have made the whole chain anew."
+	}
+	return verdict
+}
+
+// Show is one event with all that is known of it.
+func (h *History) Show(c echo.Context, scope *models.Scope) error {
+	event, err := id[models.EventID](c, "event")
+	if err != nil {
+		return err
+	}
+	var p views.HistoryEventProps
+	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
+		p.Event, p.Link, err = r.EventAndLink(event)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return Render(c, http.StatusOK, views.HistoryEvent(p))
 }

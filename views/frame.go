@@ -19,10 +19,13 @@ const (
 	SectionConsoles         Section = "consoles"
 	SectionProvider         Section = "provider"
 	SectionProviderConsoles Section = "provider consoles"
+	SectionProviderHistory  Section = "provider history"
 	SectionNone             Section = ""
 )
 
-func (s Section) ofProvider() bool { return s == SectionProvider || s == SectionProviderConsoles }
+func (s Section) ofProvider() bool {
+	return s == SectionProvider || s == SectionProviderConsoles || s == SectionProviderHistory
+}
 
 // Frame is what every page of somebody who is signed in shows around its own
 // matter. Org is zero outside an org.
@@ -112,13 +115,19 @@ func (f Frame) tasksItem(section Section, live bool) ui.NavItem {
 // ActiveTasks count.
 func TaskCount(f Frame) templ.Component { return ui.SideCount(f.tasksItem(SectionNone, true)) }
 
+// ProviderHistoryURL is the history of all orgs, and the provider's own.
+const ProviderHistoryURL = ProviderURL + "history"
+
 // ProviderConsolesURL lists the open consoles of every org.
 const ProviderConsolesURL = ProviderURL + "consoles"
 
 // entry is where a page of the operators' stands in their sidebar.
 func (f Frame) entry(section Section) ProviderEntry {
-	if section == SectionProviderConsoles {
+	switch section {
+	case SectionProviderConsoles:
 		return EntryConsoles
+	case SectionProviderHistory:
+		return EntryHistory
 	}
 	return f.Entry
 }

@@ -18,8 +18,6 @@ func (p Place) BulkPower() string  { return p.url("/machines/power") }
 func (p Place) Catalog() string    { return p.url("/catalog") }
 func (p Place) Tasks() string      { return p.url("/tasks") }
 func (p Place) History() string    { return p.url("/history") }
-func (p Place) Export() string     { return p.url("/history/export") }
-func (p Place) Verify() string     { return p.url("/history/verify") }
 func (p Place) Consoles() string   { return p.url("/consoles") }
 func (p Place) Events() string     { return p.url("/events") }
 

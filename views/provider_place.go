@@ -33,6 +33,7 @@ const (
 	EntryOrgs     ProviderEntry = "orgs"
 	EntryTasks    ProviderEntry = "tasks"
 	EntryConsoles ProviderEntry = "consoles"
+	EntryHistory  ProviderEntry = "history"
 	EntryHealth   ProviderEntry = "health"
 )
 
@@ -49,6 +50,7 @@ var providerEntries = []struct {
 	{EntryOrgs, "Orgs", "building", ProviderOrgsURL},
 	{EntryTasks, "Tasks", "list-check", ProviderTasksURL},
 	{EntryConsoles, "Consoles", "terminal-2", ProviderConsolesURL},
+	{EntryHistory, "History", "history", ProviderHistoryURL},
 	{EntryHealth, "Health", "activity", ProviderHealthURL},
 }
 

@@ -41,6 +41,8 @@ var nouns = map[string]func(m *matrix, whose string) string{
 		r, err := m.operator().AddPublicIPRange(context.Background(), models.PublicIPRange{Name: m.name(), FirstAddress: a, LastAddress: a})
 		return m.made(r.ID, err)
 	},
+	"history":          func(m *matrix, org string) string { return m.event(org) },
+	"provider/history": func(m *matrix, _ string) string { return m.event("acme") },
 
 	"account/sessions": func(m *matrix, email string) string {
 		who, _ := m.sessionOf(email, models.Now(), models.Now().AddDate(0, 0, 1))
@@ -71,6 +73,28 @@ func (m *matrix) task(org string) string {
 		t.Fatal(err)
 	}
 	return string(id)
+}
+
+// event is one of the org's history.
+func (m *matrix) event(org string) string {
+	m.p.t.Helper()
+	id := m.p.Acme.ID
+	if org == "globex" {
+		id = m.p.Globex.ID
+	}
+	m.p.MachineOf(m.p.t, org, m.name())
+	var event string
+	err := m.p.System.Look(context.Background(), id, func(r *models.Reader) error {
+		page, err := r.Events(models.EventFilter{Page: models.Paging{Limit: 1}})
+		if err == nil {
+			event = string(page.Rows[0].ID)
+		}
+		return err
+	})
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return event
 }
 
 // console opens one of a fresh machine in the records; no node carries it.

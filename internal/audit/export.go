@@ -40,6 +40,11 @@ func (s *Service) Export(ctx context.Context, scope *models.Scope, filter models
 	return s.prepare(ctx, scope.Org(), scope.Actor(), scope.Read, filter, format)
 }
 
+// ExportChain is Export for the provider's own people.
+func (s *Service) ExportChain(ctx context.Context, provider *models.Provider, org models.Org, filter models.EventFilter, format Format) (*Export, error) {
+	return s.prepare(ctx, org, provider.Actor(), s.own(org.ID), filter, format)
+}
+
 func (s *Service) prepare(ctx context.Context, org models.Org, actor models.Actor, read look, filter models.EventFilter, format Format) (*Export, error) {
 	filter.Page = models.Paging{}
 	e := &Export{service: s, read: read, filter: filter, format: format, head: header{Export: exportForm, Org: org.ID, Slug: org.Slug, Complete: !filter.Narrows()}}

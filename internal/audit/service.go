@@ -87,13 +87,21 @@ func (s *Service) known(ctx context.Context, org models.OrgID, read look) (list 
 // Verify goes over all of the org's history and tells what it found. The
 // history is told that it was verified, and with what result.
 func (s *Service) Verify(ctx context.Context, scope *models.Scope) (Report, error) {
+	return s.verifyFor(ctx, scope.Org(), scope.Actor(), scope.Read)
+}
+
+// VerifyChain is Verify for the provider's own people.
+func (s *Service) VerifyChain(ctx context.Context, provider *models.Provider, org models.Org) (Report, error) {
+	return s.verifyFor(ctx, org, provider.Actor(), s.own(org.ID))
+}
+
+func (s *Service) verifyFor(ctx context.Context, org models.Org, actor models.Actor, read look) (Report, error) {
 	leave, err := s.take()
 	if err != nil {
 		return Report{}, err
 	}
 	defer leave()
-	org := scope.Org()
-	report, err := s.verify(ctx, org.ID, scope.Read)
+	report, err := s.verify(ctx, org.ID, read)
 	if err != nil {
 		return report, fmt.Errorf("verify the history of %s: %w", org.Slug, err)
 	}
@@ -102,7 +110,7 @@ func (s *Service) Verify(ctx context.Context, scope *models.Scope) (Report, erro
 	if report.Fault != nil {
 		event.Outcome, event.After["fault"] = models.OutcomeFailed, report.Fault.String()
 	}
-	return report, s.system.RecordIn(ctx, org.ID, scope.Actor(), event)
+	return report, s.system.RecordIn(ctx, org.ID, actor, event)
 }
 
 func object(org models.Org) models.Object {
