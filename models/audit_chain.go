@@ -130,12 +130,12 @@ func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
 	if err := r.tx.Where("sequence > ?", after).Order("sequence").Limit(limit).Find(&links).Error; err != nil {
 		return nil, err
 	}
-	ids := make([]EventID, len(links))
-	for i, l := range links {
-		ids[i] = l.EventID
+	if len(links) == 0 {
+		return nil, nil
 	}
+	ids := r.tx.Model(&AuditLink{}).Select("event_id").Where("sequence BETWEEN ? AND ?", links[0].Sequence, links[len(links)-1].Sequence)
 	var events []AuditEvent
-	if err := r.tx.Where("id IN ?", ids).Find(&events).Error; err != nil {
+	if err := r.tx.Where("id IN (?)", ids).Find(&events).Error; err != nil {
 		return nil, err
 	}
 	byID := make(map[EventID]*AuditEvent, len(events))
@@ -180,15 +180,15 @@ func (r *Reader) Bodies(after int64, limit int) ([]LinkedBody, error) {
 // through, and the id up to which was looked, "" at the end of the history.
 // The filter's page counts for nothing.
 func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, EventID, error) {
-	q := r.tx.Model(&AuditEvent{}).Where("id > ?", after)
+	q := r.tx.Model(&AuditEvent{}).Where(orgsOwnID+" > ?", after)
 	if !f.From.IsZero() {
-		q = q.Where("id >= ?", oldestID(f.From.Add(-skew)))
+		q = q.Where(orgsOwnID+" >= ?", oldestID(f.From.Add(-skew)))
 	}
 	if !f.To.IsZero() {
-		q = q.Where("id < ?", oldestID(f.To.Add(skew)))
+		q = q.Where(orgsOwnID+" < ?", oldestID(f.To.Add(skew)))
 	}
 	var events []AuditEvent
-	if err := q.Order("id").Limit(limit).Find(&events).Error; err != nil {
+	if err := q.Order(orgsOwnID).Limit(limit).Find(&events).Error; err != nil {
 		return nil, "", err
 	}
 	upTo := EventID("")

@@ -85,21 +85,33 @@ func (h *hunt) events() *gorm.DB {
 	return h.ordered(h.within(q))
 }
 
+// id is what the events are in order of: the index of an org's own, by an
+// expression that no other index has, or all that there are.
+func (h *hunt) id() string {
+	if h.org == "" {
+		return "audit_events.id"
+	}
+	return orgsOwnID
+}
+
+// orgsOwnID has to be as the index audit_by_age has it.
+const orgsOwnID = "(audit_events.id || '')"
+
 func (h *hunt) within(q *gorm.DB) *gorm.DB {
 	if h.low != "" {
-		q = q.Where("audit_events.id > ?", h.low)
+		q = q.Where(h.id()+" > ?", h.low)
 	}
 	if h.high != "" {
-		q = q.Where("audit_events.id < ?", h.high)
+		q = q.Where(h.id()+" < ?", h.high)
 	}
 	return q
 }
 
 func (h *hunt) ordered(q *gorm.DB) *gorm.DB {
 	if h.down {
-		return q.Order("audit_events.id DESC")
+		return q.Order(h.id() + " DESC")
 	}
-	return q.Order("audit_events.id")
+	return q.Order(h.id())
 }
 
 func (h *hunt) before(a, b EventID) int {
@@ -136,9 +148,9 @@ func (h *hunt) scan(q *gorm.DB) error {
 		if last != "" {
 			chunk = scanChunk
 			if h.down {
-				page = page.Where("audit_events.id < ?", last)
+				page = page.Where(h.id()+" < ?", last)
 			} else {
-				page = page.Where("audit_events.id > ?", last)
+				page = page.Where(h.id()+" > ?", last)
 			}
 		}
 		var rows []AuditEvent
@@ -193,7 +205,7 @@ func (h *hunt) unindexed() error {
 	}
 	fresh := h.likely(h.events()).Where(noLink)
 	if len(head) > 0 {
-		fresh = fresh.Where("audit_events.id >= ?", oldestID(timeOfID(head[0].EventID).Add(-unlinkedFor)))
+		fresh = fresh.Where(h.id()+" >= ?", oldestID(timeOfID(head[0].EventID).Add(-unlinkedFor)))
 		linked := h.likely(h.events()).Joins("JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
 			Where("audit_links.sequence > ?", next*blockSize)
 		if err := h.scan(linked); err != nil {

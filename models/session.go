@@ -58,12 +58,18 @@ func (w *Writer) addSession(session Session, after map[string]any) error {
 // recordForUser tells of something in every org of the user; one without an
 // org, and everyone at the provider, appears in the provider's history.
 func (w *Writer) recordForUser(user UserID, e Event) error {
+	return w.eachHistoryOf(user, func(org OrgID) error { return w.recordFor(org, e) })
+}
+
+// eachHistoryOf goes over the histories that an account's sign-ins are told
+// in: its orgs', and the provider's where it is the provider's or has no org.
+func (w *Writer) eachHistoryOf(user UserID, tell func(org OrgID) error) error {
 	var members []Member
 	if err := w.tx.Find(&members, "user_id = ?", user).Error; err != nil {
 		return err
 	}
 	for _, m := range members {
-		if err := w.recordFor(m.OrgID, e); err != nil {
+		if err := tell(m.OrgID); err != nil {
 			return err
 		}
 	}
@@ -72,12 +78,13 @@ func (w *Writer) recordForUser(user UserID, e Event) error {
 		return err
 	}
 	if len(members) == 0 || provider > 0 {
-		return w.recordFor(ProviderOrg, e)
+		return tell(ProviderOrg)
 	}
 	return nil
 }
 
-// RecordForUser tells of a refused sign-in of a known account.
+// RecordForUser tells what was refused to somebody who is signed in: each
+// time, for it is one known account.
 func (s *System) RecordForUser(ctx context.Context, user UserID, actor Actor, e Event) error {
 	return s.db.changing(ctx, scopeValue{all: true}, actor, true, func(w *Writer) error {
 		return w.recordForUser(user, e)

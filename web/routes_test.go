@@ -75,6 +75,7 @@ func (p *portal) ids() (byNoun map[string]string, invented string) {
 	machine.OrgID = p.Acme.ID
 	return map[string]string{
 		"machines": string(machine.ID), "tasks": string(p.activeTask(building)), "consoles": p.openConsole(machine, "user@acme.example"),
+		"history": string(p.events(models.EventFilter{})[0].ID),
 	}, string(models.NewID[models.MachineID]())
 }
 

@@ -57,7 +57,7 @@ func (s *Service) run(ctx context.Context) error {
 	indexing.Go(func() { s.index(ctx) })
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
-	var rechecked, signed time.Time
+	var rechecked, signed, told time.Time
 	for {
 		now := time.Now()
 		since := now.Add(-recent)
@@ -66,6 +66,12 @@ func (s *Service) run(ctx context.Context) error {
 			since = zeroTime
 		case now.Sub(rechecked) >= recheckEvery:
 			since, rechecked = now.Add(-recheckBack), now
+		}
+		if minute := now.Truncate(time.Minute); minute.After(told) {
+			if err := s.system.TellRefusals(ctx, now); err != nil {
+				return err
+			}
+			told = minute
 		}
 		if err := s.sealAll(ctx, since); err != nil {
 			return err

@@ -116,7 +116,7 @@ func (s *Service) refuseCode(ctx context.Context, a Attempt, user models.User) e
 	if err := s.guessed(ctx, a); err != nil {
 		return err
 	}
-	err := s.system.RecordForUser(ctx, user.ID, nobody(a), models.Event{
+	err := s.system.RefuseForUser(ctx, user.ID, nobody(a), models.Event{
 		Action: models.ActionSignInRefused, Outcome: models.OutcomeRefused,
 		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name},
 		After:  map[string]any{"second_factor": "wrong"},

@@ -150,9 +150,9 @@ func (s *Service) refuse(ctx context.Context, a Attempt, user models.User) error
 	}
 	if user.ID == "" {
 		event.Object.Name = unknownAccount(a.Email)
-		err = s.system.RecordProvider(ctx, actor, event)
+		err = s.system.RefuseStranger(ctx, actor, event)
 	} else {
-		err = s.system.RecordForUser(ctx, user.ID, actor, event)
+		err = s.system.RefuseForUser(ctx, user.ID, actor, event)
 	}
 	if err != nil {
 		return err

@@ -37,10 +37,11 @@ DROP INDEX audit_by_action;
 CREATE TABLE audit_refusals (
   org_id text NOT NULL,
   source text NOT NULL,
+  account text NOT NULL,
   minute timestamptz NOT NULL,
   tries bigint NOT NULL,
   names text NOT NULL,
-  PRIMARY KEY (org_id, source, minute)
+  PRIMARY KEY (org_id, source, account, minute)
 );
 ALTER TABLE audit_refusals ENABLE ROW LEVEL SECURITY;
 CREATE POLICY org_rows ON audit_refusals USING (millwright_sees(org_id));

@@ -32,10 +32,11 @@ DROP INDEX audit_by_action;
 CREATE TABLE audit_refusals (
   org_id text NOT NULL,
   source text NOT NULL,
+  account text NOT NULL,
   minute timestamp NOT NULL,
   tries integer NOT NULL,
   names text NOT NULL,
-  PRIMARY KEY (org_id, source, minute)
+  PRIMARY KEY (org_id, source, account, minute)
 );
 
 -- A segment is a signed file that has what was moved out of the database.
