@@ -69,7 +69,11 @@ func (s *Server) SignedIn(h func(echo.Context, models.SignedIn) error) Guarded {
 // Caller lets whoever has a live session or a live API token in.
 func (s *Server) Caller(h func(echo.Context, models.SignedIn) error) Guarded {
 	return Guarded{door: doorCaller, serve: func(c echo.Context) error {
-		who, err := s.enterCaller(c)
+		var who models.SignedIn
+		err := s.atDoor(c, func() (err error) {
+			who, err = s.enterCaller(c)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -81,17 +85,23 @@ func (s *Server) Caller(h func(echo.Context, models.SignedIn) error) Guarded {
 // of theirs for that org.
 func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) error) Guarded {
 	return Guarded{door: doorOrg, permission: p, serve: func(c echo.Context) error {
-		who, err := s.enterCaller(c)
+		var scope *models.Scope
+		err := s.atDoor(c, func() error {
+			who, err := s.enterCaller(c)
+			if err != nil {
+				return err
+			}
+			if scope, err = s.system.Scope(c.Request().Context(), who, c.Param("org")); err != nil {
+				return err
+			}
+			c.Set(scopeKey, scope)
+			if !scope.Can(p) {
+				return s.refuse(c, scope.Org().ID, who.Actor, p)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		scope, err := s.system.Scope(c.Request().Context(), who, c.Param("org"))
-		if err != nil {
-			return err
-		}
-		c.Set(scopeKey, scope)
-		if !scope.Can(p) {
-			return s.refuse(c, scope.Org().ID, who.Actor, p)
 		}
 		return h(c, scope)
 	}}

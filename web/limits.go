@@ -29,16 +29,35 @@ const (
 // and sockets last for hours, and have limits of their own.
 func (s *Server) timely(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if path := c.Path(); path == "/console" || strings.HasSuffix(path, "/events") {
+		if lasting(c) {
 			return next(c)
 		}
-		r := c.Request()
-		ctx, cancel := context.WithTimeout(r.Context(), s.patience)
-		defer cancel()
-		c.SetRequest(r.WithContext(ctx))
-		defer c.SetRequest(r) // the page that tells of it has time again
-		return next(c)
+		return s.inTime(c, func() error { return next(c) })
 	}
+}
+
+// lasting says whether the request is a stream or a socket.
+func lasting(c echo.Context) bool {
+	return c.Path() == "/console" || strings.HasSuffix(c.Path(), "/events")
+}
+
+// inTime does a part of a request within the patience.
+func (s *Server) inTime(c echo.Context, do func() error) error {
+	r := c.Request()
+	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+	defer cancel()
+	c.SetRequest(r.WithContext(ctx))
+	defer c.SetRequest(r) // the page that tells of it has time again
+	return do()
+}
+
+// atDoor looks up who knocks. What comes behind the door may last for hours;
+// the look-up may not.
+func (s *Server) atDoor(c echo.Context, look func() error) error {
+	if lasting(c) {
+		return s.inTime(c, look)
+	}
+	return look() // timely already
 }
 
 // bounded refuses bodies beyond the limit, announced or not.

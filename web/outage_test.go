@@ -41,6 +41,8 @@ func TestHangingDatabaseIsToldInTime(t *testing.T) {
 			user.request(http.MethodGet, "/orgs/acme/machines", nil),
 			user.request(http.MethodPost, "/orgs/acme/machines", url.Values{"name": {"web-1"}, "template": {p.Template.Slug}, "instance_type": {p.Small.Slug}}),
 			user.request(http.MethodPost, "/sign-out", url.Values{}),
+			user.request(http.MethodGet, "/orgs/acme/events", nil), // streams last, but not the way in
+			user.request(http.MethodGet, "/console", nil),
 		} {
 			answer := user.send(r)
 			if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {

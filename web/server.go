@@ -38,6 +38,8 @@ type Options struct {
 	// PublicURL is where browsers find the portal (scheme and host), needed
 	// where a proxy changes the Host header. "" takes the request's own.
 	PublicURL string
+	// Certificate makes the portal speak TLS itself. Nil: a balancer does.
+	Certificate *Certificate
 	// Lab says on every page that the clouds are simulated.
 	Lab bool
 	// DemoAccounts are offered on the sign-in page, with their password. Only
@@ -59,6 +61,8 @@ type Server struct {
 	routes   []route
 	signIns  *perSource
 	streams  *perSource
+
+	certificate *Certificate
 
 	// patience is how long a request may take before its user is told that
 	// something that it needs does not answer.
@@ -85,7 +89,8 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 		echo: e, system: system, identity: service, log: o.Logger,
 		origins: http.NewCrossOriginProtection(),
 		signIns: newPerSource(signInsPerSource), streams: newPerSource(streamsPerSession),
-		patience: requestPatience, recheck: recheckEvery, stopping: make(chan struct{}),
+		certificate: o.Certificate,
+		patience:    requestPatience, recheck: recheckEvery, stopping: make(chan struct{}),
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	public, err := o.publicOrigin()
@@ -130,7 +135,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.listening()
 	server.RegisterOnShutdown(s.stop)
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	if s.certificate == nil {
+		go func() { ended <- server.Serve(listener) }()
+	} else {
+		server.TLSConfig = s.certificate.config()
+		go func() { ended <- server.ServeTLS(listener, "", "") }()
+	}
 	select {
 	case err := <-ended:
 		s.stop()

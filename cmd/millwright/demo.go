@@ -24,6 +24,8 @@ type demoCommand struct {
 	Data           string        `help:"Folder for the database and the lab." default:"millwright-data" type:"path"`
 	SeedMachines   int           `help:"Machines that are there at the first start." default:"14"`
 	CloneDelay     time.Duration `help:"How long the lab takes to clone a machine." default:"2s"`
+	CertFile       string        `help:"Certificate to serve by TLS with, in PEM; with --key-file." type:"existingfile" optional:""`
+	KeyFile        string        `help:"Its key, in PEM." type:"existingfile" optional:""`
 	GuestBootDelay time.Duration `help:"How long a lab machine takes to boot." default:"1500ms"`
 }
 
@@ -33,6 +35,9 @@ const seedMachinesMost = 350
 func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	if d.SeedMachines < 0 || d.SeedMachines > seedMachinesMost {
 		return fmt.Errorf("--seed-machines must be from 0 to %d", seedMachinesMost)
+	}
+	if (d.CertFile == "") != (d.KeyFile == "") {
+		return errors.New("--cert-file and --key-file go together")
 	}
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return err
@@ -68,7 +73,7 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	c := demoConfig(simulated.Clouds())
-	c.Portal = config.Portal{Listen: d.Addr, Node: "demo", Workers: 100,
+	c.Portal = config.Portal{Listen: d.Addr, TLS: config.TLS{CertFile: d.CertFile, KeyFile: d.KeyFile}, Node: "demo", Workers: 100,
 		CheckpointKeyFile: checkpointKey, CheckpointFile: filepath.Join(d.Data, "checkpoints.jsonl")}
 	return servePortal(ctx, log, portalOptions{
 		config: c, database: store, key: sealingKey, lab: true, demoAccounts: demoAccounts, demoPassword: demoPassword,

@@ -28,6 +28,7 @@ type cli struct {
 	CheckpointKey checkpointKeyCommand `cmd:"" help:"Print the public half of the key that signs the history."`
 	Edge          edgeCommand          `cmd:"" help:"Be a gateway: carry public IPs, services, firewall and VPN as the portal wants them. Linux, as root."`
 	EdgeTunnel    edgeTunnelCommand    `cmd:"" hidden:""`
+	Console       consoleCommand       `cmd:"" help:"Open a machine's console outside the browser: print a ticket as JSON, or bridge it to a local port for a VNC viewer."`
 	LabVcenter    labVCenterCommand    `cmd:"" help:"Run one simulated vCenter (the demo starts two of these)."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 }

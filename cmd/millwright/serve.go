@@ -96,7 +96,7 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	screens := console.New(system, console.Clients(func(id models.CloudID) *vsphere.Client {
 		client, _ := clouds.Client(id)
 		return client
-	}), console.Options{Node: o.config.Portal.Node, Origins: reached.Origins(), Logger: log})
+	}), o.consoleOptions(reached, log))
 	histories, err := o.histories(system, log)
 	if err != nil {
 		return err
@@ -126,7 +126,11 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	running.Go(func() { _ = screens.Run(behind) })
 	running.Go(func() { histories.Run(behind) })
 
-	fmt.Printf("ready http://%s\n", listener.Addr())
+	scheme := "http"
+	if reached.Certificate != nil {
+		scheme = "https"
+	}
+	fmt.Printf("ready %s://%s\n", scheme, listener.Addr())
 	if o.ready != nil {
 		o.ready()
 	}
@@ -206,7 +210,28 @@ func (o portalOptions) webOptions(log *slog.Logger) (web.Options, error) {
 		}
 		w.TrustedProxies = append(w.TrustedProxies, prefix)
 	}
+	if files := o.config.Portal.TLS; files.CertFile != "" {
+		var err error
+		if w.Certificate, err = web.ReadCertificate(files.CertFile, files.KeyFile, log); err != nil {
+			return w, err
+		}
+	}
 	return w, nil
+}
+
+func (o portalOptions) consoleOptions(reached web.Options, log *slog.Logger) console.Options {
+	c := o.config.Console
+	return console.Options{
+		Node: o.config.Portal.Node, Origins: reached.Origins(), TTLSeconds: c.TicketSeconds, Logger: log,
+		Limits: console.Limits{
+			Open: models.ConsoleLimits{User: c.OpenPerUser, Machine: c.OpenPerMachine, Host: c.OpenPerHost},
+			TicketsPerMinute: console.Rates{
+				User: c.TicketsPerMinutePerUser, Machine: c.TicketsPerMinutePerMachine,
+				Org: c.TicketsPerMinutePerOrg, Host: c.TicketsPerMinutePerHost,
+			},
+			DialsPerHost: c.DialsPerHost,
+		},
+	}
 }
 
 // histories makes the room that seals and signs, with the key if there is one.

@@ -21,6 +21,7 @@ import (
 // Config is what the operator decides. Sizes and prices carry their unit.
 type Config struct {
 	Portal        Portal         `yaml:"portal"`
+	Console       Console        `yaml:"console"`
 	Clouds        []Cloud        `yaml:"clouds"`
 	Templates     []Template     `yaml:"templates"`
 	InstanceTypes []InstanceType `yaml:"instance_types"`
@@ -39,9 +40,35 @@ type Portal struct {
 	CheckpointKeyFile string `yaml:"checkpoint_key_file"`
 	CheckpointFile    string `yaml:"checkpoint_file"`
 
+	// TLS makes the portal speak TLS itself, with files that are read anew when
+	// they change. Both or neither; without, a balancer in front does it.
+	TLS TLS `yaml:"tls"`
+
 	Node           string   `yaml:"node"`            // stable and unique per node; the host name where left out
 	TrustedProxies []string `yaml:"trusted_proxies"` // networks whose X-Forwarded-* headers count
 	Workers        int      `yaml:"workers"`         // background jobs at once; 100 where left out
+}
+
+// TLS names a certificate (its chain) and its key, in PEM.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Console bounds what one person, machine, org or ESXi host may take of the
+// consoles. What is left out has a default.
+type Console struct {
+	OpenPerUser    int `yaml:"open_per_user"`    // at once, over all nodes; 50
+	OpenPerMachine int `yaml:"open_per_machine"` // the same; 20
+	OpenPerHost    int `yaml:"open_per_host"`    // the same; 500. An org's is its quota "consoles"
+
+	TicketsPerMinutePerUser    int `yaml:"tickets_per_minute_per_user"`    // on each node; 120
+	TicketsPerMinutePerMachine int `yaml:"tickets_per_minute_per_machine"` // the same; 120
+	TicketsPerMinutePerOrg     int `yaml:"tickets_per_minute_per_org"`     // the same; 2000
+	TicketsPerMinutePerHost    int `yaml:"tickets_per_minute_per_host"`    // the same; 2000
+
+	DialsPerHost  int `yaml:"dials_per_host"` // connections being made to one host at once, on each node; 16
+	TicketSeconds int `yaml:"ticket_seconds"` // how long a ticket waits for its socket; 30
 }
 
 // Cloud is one vCenter.
@@ -176,6 +203,16 @@ func (c *Config) check(dir string) error {
 	if (c.Portal.CheckpointKeyFile == "") != (c.Portal.CheckpointFile == "") {
 		bad("portal: checkpoint_key_file and checkpoint_file go together: what is signed has to be kept outside the database")
 	}
+	c.checkTLS(dir, bad)
+	for _, n := range []int{
+		c.Console.OpenPerUser, c.Console.OpenPerMachine, c.Console.OpenPerHost, c.Console.TicketsPerMinutePerUser,
+		c.Console.TicketsPerMinutePerMachine, c.Console.TicketsPerMinutePerOrg, c.Console.TicketsPerMinutePerHost,
+		c.Console.DialsPerHost, c.Console.TicketSeconds,
+	} {
+		if n < 0 {
+			bad("console: %d is less than nothing; leave a limit out to have its default", n)
+		}
+	}
 	clouds := map[string]bool{}
 	for i := range c.Clouds {
 		cl := &c.Clouds[i]
@@ -215,6 +252,26 @@ func (c *Config) check(dir string) error {
 		c.checkOrg(o, clouds, bad)
 	}
 	return errors.Join(errs...)
+}
+
+// checkTLS also makes the files' names absolute, for they are read again later.
+func (c *Config) checkTLS(dir string, bad func(string, ...any)) {
+	t := &c.Portal.TLS
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		bad("portal.tls: cert_file and key_file go together")
+		return
+	}
+	for _, file := range []*string{&t.CertFile, &t.KeyFile} {
+		if *file == "" {
+			continue
+		}
+		if !filepath.IsAbs(*file) {
+			*file = filepath.Join(dir, *file)
+		}
+		if _, err := os.Stat(*file); err != nil {
+			bad("portal.tls: %w", err)
+		}
+	}
 }
 
 func (c *Config) checkOrg(o Org, clouds map[string]bool, bad func(string, ...any)) {

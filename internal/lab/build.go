@@ -178,7 +178,7 @@ func (v *VCenter) addTemplates() error {
 		m := Machine{
 			Key: "template/" + t.Slug, Name: t.Slug, Folder: templateFolder, Template: t.Slug, IsTemplate: true,
 			InstanceUUID: t.InstanceUUID(v.options.Name), GuestID: t.GuestID,
-			BIOSUUID: uuid.NewSHA1(templateNamespace, []byte("bios/"+v.options.Name+"/"+t.Slug)).String(),
+			BIOSUUID: derived([]byte("bios/" + v.options.Name + "/" + t.Slug)),
 			VCPUs:    int32(t.MinVCPUs), MemoryMiB: int64(t.MinMemoryMiB), //nolint:gosec // small constants
 			Annotation: t.Name + "\n" + t.Description,
 			Disks:      []Disk{{Key: firstDiskKey, CapacityKiB: int64(t.MinDiskGiB) * kibPerGiB}},

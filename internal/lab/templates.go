@@ -3,6 +3,7 @@ package lab
 import (
 	"slices"
 
+	"crypto/sha256"
 	"github.com/google/uuid"
 )
 
@@ -36,7 +37,14 @@ var templateNamespace = uuid.MustParse("3f1c7a52-52f5-4a49-9a0e-0c6d6e6f7a31")
 
 // InstanceUUID identifies the template's virtual machine in one cloud.
 func (t Template) InstanceUUID(cloud string) string {
-	return uuid.NewSHA1(templateNamespace, []byte(cloud+"/"+t.Slug)).String()
+	return derived([]byte(cloud + "/" + t.Slug))
+}
+
+// derived is a UUID that follows from the name. SHA-256: enforced FIPS 140-3
+// refuses the SHA-1 of the usual ones.
+func derived(name []byte) string {
+	const custom = 8 // RFC 9562
+	return uuid.NewHash(sha256.New(), templateNamespace, name, custom).String()
 }
 
 // In tells whether the cloud has the template. Clouds with other names than
