@@ -29,15 +29,15 @@ type portal struct {
 	*testkit.World
 	server  *Server
 	factory *factory.Factory
-	t       *testing.T
+	t       testing.TB
 }
 
-func newPortal(t *testing.T, db *models.DB) *portal {
+func newPortal(t testing.TB, db *models.DB) *portal {
 	t.Helper()
 	return newPortalWith(t, db, Options{})
 }
 
-func newPortalWith(t *testing.T, db *models.DB, o Options) *portal {
+func newPortalWith(t testing.TB, db *models.DB, o Options) *portal {
 	t.Helper()
 	w := testkit.NewWorld(t, db)
 	queue, err := jobs.New(db, jobs.Options{NodeID: "test", Logger: testkit.Quiet()})
@@ -105,6 +105,15 @@ func (b *browser) request(method, path string, form url.Values, header ...string
 	if b.token != "" {
 		r.AddCookie(&http.Cookie{Name: "millwright", Value: b.token})
 	}
+	return r
+}
+
+// body sends text as it is, whatever it says that it is.
+func (b *browser) body(method, path, text, contentType string) *http.Request {
+	r := httptest.NewRequest(method, path, strings.NewReader(text))
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
 }
 

@@ -76,7 +76,7 @@ type matrix struct {
 	statements int
 }
 
-func newMatrix(t *testing.T, address string, who []actor) *matrix {
+func newMatrix(t testing.TB, address string, who []actor) *matrix {
 	t.Helper()
 	m := &matrix{actors: who, accounts: map[string]models.User{}, ids: map[[2]string]string{},
 		entered: map[string]func(*http.Request){}, cells: map[string]map[string][]string{}}
