@@ -9,8 +9,9 @@ import (
 
 // Source is the portal, as a gateway sees it.
 type Source interface {
-	// Desired answers when there is another state than the one that etag
-	// names, or with ErrUnchanged after wait.
+	// Desired returns the state and its tag. Where the tag is still etag it
+	// waits up to wait for a change; if none came, it returns etag again and a
+	// Desired that means nothing.
 	Desired(ctx context.Context, etag string, wait time.Duration) (edge.Desired, string, error)
 	Report(ctx context.Context, status edge.Status) error
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -144,16 +143,16 @@ func (l *Loop) fetch(ctx context.Context, news chan<- edge.Desired) {
 	etag, backoff := "", firstBackoff
 	for ctx.Err() == nil {
 		d, next, err := l.source.Desired(ctx, etag, wait)
-		switch {
-		case err == nil:
-			etag, backoff = next, firstBackoff
+		if err == nil {
+			backoff = firstBackoff
+			if next == etag && etag != "" {
+				continue
+			}
+			etag = next
 			select {
 			case news <- d:
 			case <-ctx.Done():
 			}
-			continue
-		case errors.Is(err, ErrUnchanged):
-			backoff = firstBackoff
 			continue
 		}
 		if ctx.Err() == nil {

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,9 +16,6 @@ import (
 
 	"github.com/millwright/millwright/internal/edge"
 )
-
-// ErrUnchanged is the portal's "nothing new".
-var ErrUnchanged = errors.New("nothing has changed")
 
 // mostBytes is more than a thousand orgs need.
 const mostBytes = 256 << 20
@@ -81,7 +77,7 @@ func (c *Client) Desired(ctx context.Context, etag string, wait time.Duration) (
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotModified:
-		return edge.Desired{}, etag, ErrUnchanged
+		return edge.Desired{}, etag, nil
 	default:
 		return edge.Desired{}, "", fmt.Errorf("ask the portal: it answers %s", res.Status)
 	}

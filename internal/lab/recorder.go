@@ -27,6 +27,7 @@ type resident struct {
 	line  []byte // its last line in the journal
 	power types.VirtualMachinePowerState
 	boot  boot
+	wire  *wire // listens while the guest runs
 	// screen is made when somebody looks at it first.
 	screen *screen
 	// cd is the file in the drive, and doorLocked says that the guest uses it:
@@ -107,6 +108,7 @@ func (r *recorder) machine(ctx *simulator.Context, vm *mo.VirtualMachine, change
 		res.power = now
 		v.powerChanged(ctx, vm, res, was)
 	}
+	v.plug(vm)
 }
 
 // RemoveObject hears of what is destroyed.
@@ -115,6 +117,9 @@ func (r *recorder) RemoveObject(_ *simulator.Context, ref types.ManagedObjectRef
 	defer v.feeds.touched(ref, true)
 	v.mu.Lock()
 	res := v.residents[ref]
+	if res != nil {
+		res.unplug()
+	}
 	delete(v.residents, ref)
 	gone, isPath := v.paths[ref]
 	delete(v.paths, ref)

@@ -273,6 +273,9 @@ func (v *VCenter) Close() error {
 		v.mu.Unlock()
 		if res != nil {
 			v.stopGuest(res)
+			v.mu.Lock()
+			res.unplug()
+			v.mu.Unlock()
 		}
 	}
 	err = errors.Join(err, v.journal.failed(), v.journal.close(), os.RemoveAll(v.scratch))
@@ -285,6 +288,7 @@ func (v *VCenter) newServer(host string) *http.Server {
 	mux.HandleFunc("GET "+v.registry.Path+"/vimServiceVersions.xml", v.service.ServiceVersions)
 	mux.HandleFunc("GET /ticket/{id}", v.serveTicket)
 	mux.HandleFunc("GET /lab/machines", v.guarded(v.serveMachines))
+	mux.HandleFunc("GET /lab/guests", v.guarded(v.serveWires))
 	mux.HandleFunc("POST /lab/faults", v.guarded(v.serveFaults))
 	v.registry.SessionManager().ServiceHostName = host
 	s := &http.Server{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millwright/millwright/internal/edge"
@@ -110,10 +111,7 @@ func (r *ruler) body() string {
 		r.line("goto mw_accepted")
 	})
 	r.chain("gate", "", r.gate)
-	r.chain("allowed", "", func() {
-		r.line("ct mark 0 accept")
-		r.line("goto mw_gate")
-	})
+	r.chain("allowed", "", r.allowed)
 	r.chain("inbound", "", r.inbound)
 	r.chain("screen", "filter hook prerouting priority -110; policy accept", func() {
 		r.line(`iifname "%s" ct state new goto mw_inbound`, Uplink)
@@ -188,7 +186,7 @@ func (r *ruler) classify() {
 	marks := map[int][]string{}
 	for _, s := range r.services {
 		if s.Protocol == edge.ProtocolUDP {
-			marks[s.IdleTimeoutSeconds] = append(marks[s.IdleTimeoutSeconds], fmt.Sprint(s.Mark))
+			marks[s.IdleTimeoutSeconds] = append(marks[s.IdleTimeoutSeconds], strconv.Itoa(s.Mark))
 		}
 	}
 	idle := map[int]bool{}
@@ -208,20 +206,33 @@ func (r *ruler) gate() {
 	r.line("drop")
 }
 
-// inbound decides on each new connection from outside, before any address is
-// translated: rules in their order, then the services' own lists, then no.
-func (r *ruler) inbound() {
-	r.rules("in", "goto mw_allowed")
+// allowed is where a rule's allow leads: past the rules that follow. There has
+// to be a service all the same, and its own list has to name the source.
+func (r *ruler) allowed() {
+	r.open()
+	r.line("meta l4proto icmp accept")
+	r.line("drop")
+}
+
+// open is what needs no rule.
+func (r *ruler) open() {
 	r.line("ct mark != 0 goto mw_gate")
 	if v := r.org.VPN; v != nil {
 		r.line("ip daddr %s udp dport %d accept", v.PublicIP, v.Port)
 	}
+}
+
+// inbound decides on each new connection from outside, before any address is
+// translated: rules in their order, then the services' own lists, then no. It
+// is edge.Org.Judge in the kernel's words.
+func (r *ruler) inbound() {
+	r.rules("in", "goto mw_allowed")
+	r.open()
 	r.line("drop")
 }
 
-// rules renders the firewall's lines of one direction. A rule about a machine
-// or network also speaks of the services whose nodes lie there: of all nodes
-// where it allows, of any where it denies.
+// rules renders the firewall's lines of one direction. A rule in with a
+// destination speaks of the services that have a node in it.
 func (r *ruler) rules(direction, allow string) {
 	for _, f := range r.org.Firewall {
 		if f.Direction != direction {
@@ -247,26 +258,19 @@ func (r *ruler) rules(direction, allow string) {
 			r.line("%s%s", match, verdict)
 			continue
 		}
-		r.line("%sip daddr %s %s", match, f.Destination, verdict)
-		if direction == "in" {
-			if marks := r.behind(netip.MustParsePrefix(f.Destination), f.Allow); len(marks) > 0 {
-				r.line("%sct mark { %s } %s", match, strings.Join(marks, ", "), verdict)
-			}
+		if direction == "out" {
+			r.line("%sip daddr %s %s", match, f.Destination, verdict)
+		} else if marks := r.behind(netip.MustParsePrefix(f.Destination)); len(marks) > 0 {
+			r.line("%sct mark { %s } %s", match, strings.Join(marks, ", "), verdict)
 		}
 	}
 }
 
-func (r *ruler) behind(p netip.Prefix, all bool) []string {
+func (r *ruler) behind(p netip.Prefix) []string {
 	var marks []string
 	for _, s := range r.services {
-		within := 0
-		for _, n := range s.Nodes {
-			if p.Contains(netip.MustParseAddr(n.Address)) {
-				within++
-			}
-		}
-		if within > 0 && (!all || within == len(s.Nodes)) {
-			marks = append(marks, fmt.Sprint(s.Mark))
+		if slices.ContainsFunc(s.Nodes, func(n edge.Node) bool { return p.Contains(netip.MustParseAddr(n.Address)) }) {
+			marks = append(marks, strconv.Itoa(s.Mark))
 		}
 	}
 	return marks

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,4 +118,10 @@ func Observe(text string, v edge.VPN, instance string, into gateway.Observation)
 			into.Peers[p.ID] = gateway.PeerReading{Instance: instance, Handshake: has.handshake, In: has.in, Out: has.out}
 		}
 	}
+}
+
+// WithoutPort is a request for a device whose socket is bound by other means.
+func WithoutPort(request string) string {
+	lines := strings.SplitAfter(request, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "listen_port=") }), "")
 }
