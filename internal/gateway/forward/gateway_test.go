@@ -427,7 +427,9 @@ func TestLabVPNReachesMachinesUntilRevoked(t *testing.T) {
 			t.Fatalf("through the tunnel: %q %v", text, err)
 		}
 	}
-	s := r.status(func(s edge.Status) bool { return len(s.Orgs[0].Peers) == 2 && !s.Orgs[0].Peers[1].LastHandshake.IsZero() })
+	s := r.status(func(s edge.Status) bool {
+		return len(s.Orgs[0].Peers) == 2 && !s.Orgs[0].Peers[1].LastHandshake.IsZero()
+	})
 	if s.Orgs[0].Peers[0].BytesIn == 0 {
 		t.Error("no bytes were counted")
 	}
