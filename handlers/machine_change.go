@@ -32,10 +32,16 @@ func (h *Machines) Power(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	told := task.MachineName + " " + underWay(task.Op) + "."
-	if wantsJSON(c) { // a page that stays where it is, such as the console
+	return h.asked(c, cameFrom(c, scope, place(scope).Machine(machine)), task, told)
+}
+
+// asked sends the browser on after a Task was accepted. A page that stays where
+// it is, such as the console, is told here.
+func (f frames) asked(c echo.Context, url string, task models.Task, told string) error {
+	if wantsJSON(c) {
 		return c.JSON(http.StatusAccepted, map[string]any{"task": task.ID, "message": told})
 	}
-	return h.leave(c, cameFrom(c, scope, place(scope).Machine(machine)), ui.Good, told)
+	return f.leave(c, url, ui.Good, told)
 }
 
 // underWay says what has just been asked for.

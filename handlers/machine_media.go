@@ -8,7 +8,6 @@ import (
 
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
-	"github.com/millwright/millwright/views/ui"
 )
 
 // Media shows what may be put into the machine's virtual CD drive.
@@ -74,8 +73,10 @@ func (h *Machines) ChangeMedia(c echo.Context, scope *models.Scope) error {
 		return h.media(c, scope, http.StatusUnprocessableEntity, iso, models.FieldsOf(err)["iso"])
 	case err != nil:
 		return err
-	case task.Media == "":
-		return h.leave(c, place(scope).Machine(machine), ui.Good, "The CD of "+task.MachineName+" is being ejected.")
 	}
-	return h.leave(c, place(scope).Machine(machine), ui.Good, task.Media+" is being inserted into "+task.MachineName+".")
+	told := task.Media + " is being inserted into " + task.MachineName + "."
+	if task.Media == "" {
+		told = "The CD of " + task.MachineName + " is being ejected."
+	}
+	return h.asked(c, place(scope).Machine(machine), task, told)
 }

@@ -14,7 +14,7 @@ export class Machine {
   state = "";
   words = ""; // who brought it where it is
   #root;
-  #asked = new Map(); // Tasks that this page asked for, until they ended
+  #asked = new Set(); // Tasks that this page asked for, until they ended
   #looking = null;
 
   constructor(root) {
@@ -62,15 +62,19 @@ export class Machine {
   }
 
   // power asks for an operation and stays on the page.
-  async power(op) {
+  power(op) { return this.ask(this.#root.dataset.powerUrl, { op }); }
+
+  // ask posts a form that starts a Task; what becomes of it is told when it
+  // has ended.
+  async ask(url, form) {
     try {
-      const answer = await fetch(this.#root.dataset.powerUrl, {
-        method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams({ op }),
+      const answer = await fetch(url, {
+        method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams(form),
         redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS),
       });
       if (!answer.ok) throw await refused(answer);
       const { task, message } = await answer.json();
-      this.#asked.set(task, op);
+      this.#asked.add(task);
       toast(this.#root, "busy", message);
       return true;
     } catch (error) {
@@ -82,7 +86,7 @@ export class Machine {
 
 async function refused(answer) {
   const told = await answer.json().catch(() => ({}));
-  return new Refused(answer.status, told.message);
+  return new Refused(answer.status, Object.values(told.fields ?? {})[0] || told.message);
 }
 
 // replace puts the new in the old's place and keeps the focus on the item at

@@ -278,7 +278,7 @@ function consolePage(root) {
   }
 
   menus(root);
-  new Media(root);
+  new Media(root, machine);
   new Paste({ root, connection, settings, keep });
   reflect();
 

@@ -1,15 +1,15 @@
 // The machine's virtual CD. What can be mounted is the portal's to say: the
-// menu is fetched when it opens, and after each change.
-import { toast } from "./machine.js";
-
-const PATIENCE_MS = 60_000; // vCenter mounts while the request waits
+// menu is fetched when it opens.
+const PATIENCE_MS = 30_000; // vCenter is asked what is there
 
 export class Media {
   #root;
   #place;
+  #machine;
 
-  constructor(root) {
+  constructor(root, machine) {
     this.#root = root;
+    this.#machine = machine;
     this.#place = root.querySelector("[data-console-media]");
     const menu = this.#place.closest("[popover]");
     menu.addEventListener("beforetoggle", (event) => { if (event.newState === "open") this.#load(); });
@@ -42,19 +42,7 @@ export class Media {
     event.preventDefault();
     event.stopPropagation();
     const form = event.target;
-    const body = new URLSearchParams(new FormData(form, event.submitter));
-    for (const button of form.querySelectorAll("button")) button.disabled = true;
-    try {
-      const answer = await fetch(this.#root.dataset.mediaUrl, {
-        method: "POST", body, headers: { Accept: "application/json" },
-        redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS), // to a page that isn't wanted here
-      });
-      if (answer.type !== "opaqueredirect" && !answer.ok) throw new Error(await sentence(answer));
-      toast(this.#root, "good", body.has("eject") ? "The disc is out." : "The disc is in.");
-    } catch (error) {
-      toast(this.#root, "bad", error.message);
-    }
-    await this.#load();
+    if (await this.#machine.ask(this.#root.dataset.mediaUrl, new FormData(form, event.submitter))) form.closest("[popover]").hidePopover();
   }
 }
 
