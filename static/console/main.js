@@ -81,7 +81,10 @@ function consolePage(root) {
     tools(false);
     people.show([]);
     notice.show(ending);
-    machine.look().catch(() => {});
+    // While it is being deleted, the portal still says by whom.
+    machine.look().catch(() => {}).finally(() => {
+      if (ending.icon === "gone") notice.show(byWhom(ending));
+    });
   }
 
   // off: the machine doesn't run, says the portal. first: it has just been so,
@@ -102,21 +105,22 @@ function consolePage(root) {
         return;
       }
       picture.forget();
+      tools(false); // there is nothing to take a screenshot of any more
       notice.off();
     } catch (error) {
       if (!watching) return;
       const refusal = refusalOf(error.status, error.sentence);
       if (refusal) {
-        over(gone(refusal, error.status));
+        over(byWhom(refusal));
         return;
       }
     }
     sleeping = setTimeout(() => off(false), part("view").querySelector("[role=progressbar]") ? LOOK_SOON_MS : LOOK_MS);
   }
 
-  // gone says by whom, where the page has heard of it in time.
-  function gone(refusal, status) {
-    return status === 404 && machine.words ? { ...refusal, text: `${machine.words} Its history stays.` } : refusal;
+  // byWhom names who deleted the machine, where the page has heard of it in time.
+  function byWhom(ending) {
+    return ending.icon === "gone" && machine.state === "deleting" && machine.words ? { ...ending, text: `${machine.words} Its history stays.` } : ending;
   }
 
   // forbidden: the socket was closed for want of a right. Which, the portal
@@ -126,7 +130,7 @@ function consolePage(root) {
       await machine.look();
       connection.soon(); // the right is back
     } catch (error) {
-      over(gone(refusalOf(error.status, error.sentence) ?? refusalOf(403), error.status));
+      over(byWhom(refusalOf(error.status, error.sentence) ?? refusalOf(403)));
     }
   }
 
