@@ -3,6 +3,7 @@ package vsphere
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type Client struct {
 	flights singleflight.Group
 
 	watchWait time.Duration
+	lookUp    func(ctx context.Context, host string) ([]string, error)
 
 	mu           sync.Mutex
 	transport    *http.Transport // made with the first connection
@@ -43,6 +45,7 @@ func New(cfg Config) *Client {
 		clones:    newSlots(cfg.ClonesPerCloud),
 		hosts:     newHostLoad(cfg.ClonesPerHost),
 		watchWait: watchWait,
+		lookUp:    net.DefaultResolver.LookupHost,
 		inventory: newInventoryCache(),
 	}
 }

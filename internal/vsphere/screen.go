@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
@@ -71,10 +72,11 @@ func (c *Client) AcquireScreen(ctx context.Context, instanceUUID string) (Screen
 	return screen, err
 }
 
-// screenHost is where to connect when the ticket does not say: the ESXi host
-// by the name it was added under, in the end vCenter itself.
+// screenHost is where to connect: where the ticket says, unless it says nothing
+// or a name that means nothing here; then the ESXi host, by the name that it
+// was added under or its management address; in the end vCenter itself.
 func (c *Client) screenHost(ctx context.Context, conn *connection, ticketHost string, host *types.ManagedObjectReference) (string, error) {
-	if ticketHost != "" {
+	if c.resolves(ctx, ticketHost) {
 		return ticketHost, nil
 	}
 	if host != nil {
@@ -82,11 +84,52 @@ func (c *Client) screenHost(ctx context.Context, conn *connection, ticketHost st
 		if err != nil {
 			return "", err
 		}
-		if name := names[host.Value]; name != "" {
+		if name := names[host.Value]; c.resolves(ctx, name) {
 			return name, nil
+		}
+		var loaded mo.HostSystem
+		if err := property.DefaultCollector(conn.vim).RetrieveOne(ctx, *host, []string{"config.virtualNicManagerInfo.netConfig"}, &loaded); err != nil {
+			return "", err
+		}
+		if address := managementAddress(loaded); address != "" {
+			return address, nil
 		}
 	}
 	return conn.vim.URL().Hostname(), nil
+}
+
+// resolvePatience bounds a look into the name service, which may be away.
+const resolvePatience = 3 * time.Second
+
+func (c *Client) resolves(ctx context.Context, host string) bool {
+	if host == "" {
+		return false
+	}
+	if net.ParseIP(strings.Trim(host, "[]")) != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolvePatience)
+	defer cancel()
+	found, err := c.lookUp(ctx, host)
+	return err == nil && len(found) > 0
+}
+
+// managementAddress is the address of the host's network card for management.
+func managementAddress(host mo.HostSystem) string {
+	if host.Config == nil || host.Config.VirtualNicManagerInfo == nil {
+		return ""
+	}
+	for _, config := range host.Config.VirtualNicManagerInfo.NetConfig {
+		if config.NicType != string(types.HostVirtualNicManagerNicTypeManagement) {
+			continue
+		}
+		for _, nic := range config.CandidateVnic {
+			if nic.Spec.Ip != nil && nic.Spec.Ip.IpAddress != "" {
+				return nic.Spec.Ip.IpAddress
+			}
+		}
+	}
+	return ""
 }
 
 func screenOf(ticket *types.VirtualMachineTicket, host string) Screen {

@@ -1,8 +1,11 @@
 package vsphere
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,6 +24,13 @@ func TestScreenNeedsARunningMachine(t *testing.T) {
 	t.Parallel()
 	v := startVCenter(t)
 	c := v.client()
+	unknown := map[string]bool{}
+	c.lookUp = func(_ context.Context, host string) ([]string, error) {
+		if unknown[host] {
+			return nil, errors.New("no such host")
+		}
+		return []string{"192.0.2.7"}, nil
+	}
 	vm := v.otherVM()
 	_, err := c.AcquireScreen(t.Context(), machineUUID)
 	wantCode(t, err, CodeNotFound)
@@ -56,6 +66,19 @@ func TestScreenNeedsARunningMachine(t *testing.T) {
 	}
 	if !strings.HasPrefix(screen.Host, "DC0_C0_H") || screen.Port != defaultMKSPort {
 		t.Errorf("without a host: %s:%d", screen.Host, screen.Port)
+	}
+
+	// A name that only the hypervisors know leads to the ESXi host, and one of
+	// that too to its management address.
+	name := screen.Host
+	unknown["esx-7.internal"] = true
+	v.ticket(`<host>esx-7.internal</host><port>443</port>`)
+	if screen, err = c.AcquireScreen(t.Context(), vm.Config.InstanceUuid); err != nil || screen.Host != name {
+		t.Errorf("with an unknown host: %s, want %s (%v)", screen.Host, name, err)
+	}
+	unknown[name] = true
+	if screen, err = c.AcquireScreen(t.Context(), vm.Config.InstanceUuid); err != nil || net.ParseIP(screen.Host) == nil {
+		t.Errorf("with unknown names only: %s (%v)", screen.Host, err)
 	}
 }
 

@@ -1,0 +1,190 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millwright/millwright/internal/vsphere"
+	"github.com/millwright/millwright/models"
+)
+
+func TestTicketsBeyondTheRateAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.options.Limits.TicketsPerMinute.User = 6 })
+	u := b.user()
+	for n := range 4 {
+		_, err := b.issue(u, operate)
+		if n < 3 && err != nil {
+			t.Fatalf("ticket %d: %v", n, err)
+		}
+		var refused *models.Error
+		if n == 3 && (!errors.As(err, &refused) || refused.Code != models.CodeTooMany || refused.RetryAfterSeconds < 1 || refused.RetryAfterSeconds > 10) {
+			t.Errorf("beyond the rate: %v", err)
+		}
+	}
+	if _, err := b.issue(b.admin(), models.ConsoleAsk{Mode: models.ConsoleView}); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}
+
+func TestRatesComeBackWithTime(t *testing.T) {
+	t.Parallel()
+	r := rates{buckets: map[string]*bucket{}}
+	now := time.Now()
+	one := []ask{{"user a", 60}, {"org o", 1000}}
+	for range 30 {
+		if _, ok := r.allow(now, one...); !ok {
+			t.Fatal("refused within the burst")
+		}
+	}
+	wait, ok := r.allow(now, one...)
+	if ok || wait <= 0 || wait > time.Second {
+		t.Fatalf("beyond the burst: %v, wait %s", ok, wait)
+	}
+	if left := r.buckets["org o"].left; left != 500-30 {
+		t.Errorf("a refusal took from the org: %v left", left)
+	}
+	if _, ok := r.allow(now.Add(wait), one...); !ok {
+		t.Error("refused after the wait that it named")
+	}
+}
+
+func TestCapsOfUserMachineAndHostHold(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]models.ConsoleLimits{"user": {User: 3}, "machine": {Machine: 3}} {
+		b := newBench(t, func(s *Service) { s.options.Limits.Open = limits })
+		u := b.user()
+		var tickets []string
+		for range 12 {
+			tickets = append(tickets, b.mustIssue(u, models.ConsoleAsk{Mode: models.ConsoleView}))
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		opened := 0
+		for _, ticket := range tickets {
+			conn := b.connect(u, ticket)
+			all.Go(func() {
+				if _, _, err := conn.ReadMessage(); err == nil {
+					mu.Lock()
+					opened++
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		if opened != 3 || b.consolesUsed() != 3 {
+			t.Errorf("%s: %d consoles opened, %d count", name, opened, b.consolesUsed())
+		}
+		if _, err := b.issue(u, operate); models.CodeOf(err) != models.CodeTooMany {
+			t.Errorf("%s: a ticket beyond the cap: %v", name, err)
+		}
+	}
+}
+
+// A host that fails is left alone for a while, and tried by one alone then.
+func TestFailingHostIsSparedAndTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := hosts{dials: 2, known: map[string]*host{}}
+	ctx := context.Background()
+	for range failuresMost {
+		leave, err := h.enter(ctx, "esx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave(true)
+	}
+	if _, err := h.enter(ctx, "esx"); !errors.Is(err, errResting) {
+		t.Fatalf("after %d failures: %v", failuresMost, err)
+	}
+	if rest := h.resting("esx"); rest <= 0 || rest > restShortest {
+		t.Errorf("it rests for %s", rest)
+	}
+	if leave, err := h.enter(ctx, "another"); err != nil {
+		t.Errorf("another host: %v", err)
+	} else {
+		leave(false)
+	}
+	h.known["esx"].until = time.Now() // the rest is over
+	leave, err := h.enter(ctx, "esx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.enter(ctx, "esx"); !errors.Is(err, errResting) {
+		t.Errorf("beside the one that tries: %v", err)
+	}
+	leave(true)
+	if rest := h.resting("esx"); rest <= restShortest/2 {
+		t.Errorf("after another failure it rests for %s", rest)
+	}
+	h.known["esx"].until = time.Now()
+	if leave, err = h.enter(ctx, "esx"); err != nil {
+		t.Fatal(err)
+	}
+	leave(false)
+	if len(h.known) != 0 {
+		t.Errorf("a well host is remembered: %v", h.known)
+	}
+}
+
+func TestDialsOfOneHostTakeTurns(t *testing.T) {
+	t.Parallel()
+	h := hosts{dials: 1, known: map[string]*host{}}
+	leave, err := h.enter(context.Background(), "esx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := h.enter(impatient, "esx"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beside the first: %v", err)
+	}
+	leave(false)
+	if leave, err = h.enter(context.Background(), "esx"); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+	leave(false)
+}
+
+func TestTicketForARestingHostSaysSo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.again = time.Millisecond })
+	b.screens.set(func() (vsphere.Screen, error) { // nobody listens there
+		s, err := b.host.screen()
+		s.URL = "wss://127.0.0.1:1/ticket/x"
+		return s, err
+	})
+	u := b.user()
+	for range failuresMost {
+		b.wantClose(b.connect(u, b.mustIssue(u, operate)), endUnreachable)
+	}
+	_, err := b.issue(u, operate)
+	var away *models.Error
+	if !errors.As(err, &away) || away.Code != models.CodeDown || away.RetryAfterSeconds < 1 || strings.Contains(away.Message, "127.0.0.1") {
+		t.Errorf("a ticket meanwhile: %v", err)
+	}
+}
+
+// Sockets without a good ticket cost a look into the database each: a script
+// that opens them without end is turned away before.
+func TestSocketsBeyondTheRateAreTurnedAway(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.options.Limits.TicketsPerMinute.User = 4 })
+	u := b.user()
+	for range 4 {
+		b.wantClose(b.connect(u, strings.Repeat("x", ticketChars)), endTicket)
+	}
+	b.wantClose(b.connect(u, strings.Repeat("x", ticketChars)), endTooMany)
+	for range 20 {
+		if _, answer, err := b.dial(u, "x", http.Header{"Origin": {"https://evil.example"}}); err == nil || answer.StatusCode != http.StatusForbidden {
+			t.Fatal("a foreign page's socket was not refused")
+		}
+	}
+	if told := len(b.providerEvents(models.ActionConsoleRefuse)); told > 5 {
+		t.Errorf("the history was told %d times", told)
+	}
+}
