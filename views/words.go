@@ -109,7 +109,7 @@ var actionWords = with(map[models.Action]string{
 	models.ActionAccessRefused: "was refused", models.ActionPasswordSet: "set the password of", models.ActionConfigChange: "changed the settings of",
 	models.ActionQuotaRepair:  "set right the quota of",
 	models.ActionCloudDisable: "disabled the cloud", models.ActionCloudEnable: "enabled the cloud",
-	models.ActionCloudDrain: "drained the cloud", models.ActionCloudUndrain: "opened again to new machines the cloud", models.ActionCloudTest: "tested the connection to",
+	models.ActionCloudDrain: "drained the cloud", models.ActionCloudUndrain: "opened for new machines the cloud", models.ActionCloudTest: "tested the connection to",
 	models.ActionOrgCreate: "created the org", models.ActionQuotaChange: "changed name or quotas of", models.ActionOrgSuspend: "suspended", models.ActionOrgResume: "resumed",
 	models.ActionLookStart: "began to look into", models.ActionLookEnd: "ended the look into", models.ActionLookExpire: "had the look run out into",
 	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
