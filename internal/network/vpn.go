@@ -1,0 +1,104 @@
+package network
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/millwright/millwright/models"
+)
+
+// KeyPair makes a WireGuard key pair: plain X25519, in base64.
+func KeyPair() (private, public string, err error) {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	return base64.StdEncoding.EncodeToString(key.Bytes()), base64.StdEncoding.EncodeToString(key.PublicKey().Bytes()), nil
+}
+
+// goodKey says whether text is a public key.
+func goodKey(text string) bool {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(b) != 32 {
+		return false
+	}
+	_, err = ecdh.X25519().NewPublicKey(b)
+	return err == nil && strings.Trim(string(b), "\x00") != ""
+}
+
+// TurnOnVPN makes the org's end. Its private key never leaves the portal but
+// for the gateway.
+func (s *Service) TurnOnVPN(ctx context.Context, scope *models.Scope, ip string) error {
+	private, public, err := KeyPair()
+	if err != nil {
+		return err
+	}
+	return scope.Change(ctx, func(w *models.Writer) error {
+		id, err := s.address(w, ServiceSpec{PublicIP: ip})
+		if err != nil {
+			return err
+		}
+		_, err = w.CreateVPN(id, public, private)
+		return err
+	})
+}
+
+// Device is a device that was let in. Private is its key where the portal made
+// it: to be shown once, and kept nowhere.
+type Device struct {
+	Peer    models.PeerRow
+	Private string
+}
+
+// AddDevice lets a device of the user in. With an empty key the portal makes
+// one: for browsers that can't.
+func (s *Service) AddDevice(ctx context.Context, scope *models.Scope, name, publicKey string) (Device, error) {
+	var d Device
+	wrong := map[string]string{}
+	if n := len([]rune(name)); n < 1 || n > 60 {
+		wrong["device"] = "Enter a name of up to 60 characters, such as “laptop”."
+	}
+	if publicKey == "" {
+		var err error
+		if d.Private, publicKey, err = KeyPair(); err != nil {
+			return d, err
+		}
+	} else if !goodKey(publicKey) {
+		wrong["public_key"] = "This is no WireGuard public key: 32 bytes in base64."
+	}
+	if len(wrong) > 0 {
+		return d, models.Invalid(wrong)
+	}
+	err := scope.Change(ctx, func(w *models.Writer) error {
+		var err error
+		d.Peer, err = w.AddPeer(scope.UserID(), name, publicKey)
+		return err
+	})
+	return d, err
+}
+
+// PrivateKeyHere stands in a configuration whose private key the portal never
+// saw.
+const PrivateKeyHere = "PRIVATE_KEY_OF_THIS_DEVICE"
+
+// Configuration is the device's .conf: all of the org's networks go through
+// the tunnel, and nothing else does.
+func Configuration(v models.VPNRow, networks []models.NetworkRow, peer models.PeerRow, private string) string {
+	if private == "" {
+		private = PrivateKeyHere
+	}
+	allowed := []string{v.Address + "/32"}
+	for _, n := range networks {
+		allowed = append(allowed, n.CIDR)
+	}
+	end := fmt.Sprintf("%s:%d", v.PublicAddress, v.Port)
+	if v.Mapped != "" {
+		end = v.Mapped
+	}
+	return fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = %s/32\n\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = %s\nPersistentKeepalive = 25\n",
+		private, peer.Address, v.PublicKey, end, strings.Join(allowed, ", "))
+}
