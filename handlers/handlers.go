@@ -7,6 +7,7 @@ import (
 	"github.com/millwright/millwright/internal/console"
 	"github.com/millwright/millwright/internal/factory"
 	"github.com/millwright/millwright/internal/identity"
+	"github.com/millwright/millwright/internal/network"
 	"github.com/millwright/millwright/models"
 )
 
@@ -32,6 +33,7 @@ type Rooms struct {
 	Connector Connector
 	// Invitations brings an org's first administrator in; nil: none are sent.
 	Invitations *identity.Invitations
+	Network     *network.Service
 }
 
 // Handlers is every noun's, for the route table.
@@ -48,6 +50,9 @@ type Handlers struct {
 	Tasks     *Tasks
 	History   *History
 	Provider  *Provider
+	Edge      *EdgeAPI
+	Edges     *Edges
+	Network   *Network
 }
 
 // Options is what the pages say of the portal itself.
@@ -73,5 +78,8 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
 		History:   &History{frames: f, audit: rooms.Audit},
 		Provider:  &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
+		Edge:      &EdgeAPI{network: rooms.Network},
+		Edges:     &Edges{frames: f},
+		Network:   &Network{frames: f, network: rooms.Network},
 	}
 }

@@ -158,3 +158,16 @@ func localPath(next string) string {
 	}
 	return next
 }
+
+// price is what was shown beside the tick box that accepts it, in millionths
+// per hour; -1 where it was not ticked.
+func (in *input) price() int64 {
+	if in.values.Get("accept") == "" {
+		return -1
+	}
+	n, err := strconv.ParseInt(in.values.Get("price"), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}

@@ -49,11 +49,14 @@ func (h *Machines) row(c echo.Context, scope *models.Scope, machine models.Machi
 func (h *Machines) machine(c echo.Context, scope *models.Scope, machine models.MachineID) (views.MachineProps, error) {
 	p := views.MachineProps{
 		CanOperate: scope.Can(models.MachineOperate), CanConsole: scope.Can(models.ConsoleOpen),
-		CanDelete: scope.Can(models.MachineDelete), CanControlTask: scope.Can(models.TaskControl),
+		CanDelete: scope.Can(models.MachineDelete), CanControlTask: scope.Can(models.TaskControl), CanPublish: scope.Can(models.NetworkManage),
 	}
 	frame, err := h.page(c, scope, func(r *models.Reader) error {
 		var err error
 		if p.Machine, err = r.Machine(machine); err != nil {
+			return err
+		}
+		if p.Nodes, err = r.MachineNodes(machine); err != nil {
 			return err
 		}
 		tasks, err := r.Tasks(models.TaskFilter{Machine: machine, Page: models.Paging{Limit: latest}})

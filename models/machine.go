@@ -265,3 +265,20 @@ func (w *Writer) ReleaseMachine(id MachineID) error {
 	}
 	return w.ReturnQuota(m.Amounts())
 }
+
+// MachineChoice is a machine for a menu.
+type MachineChoice struct {
+	ID      MachineID
+	Name    string
+	Address string
+}
+
+// machineChoicesMost bounds a menu of machines.
+const machineChoicesMost = 500
+
+// MachineChoices lists machines that have an address, by name.
+func (r *Reader) MachineChoices() ([]MachineChoice, error) {
+	var rows []MachineChoice
+	return rows, r.tx.Model(&Machine{}).Select("id, name, address").Where("state <> 'deleted' AND address <> ''").
+		Order("name").Limit(machineChoicesMost).Find(&rows).Error
+}

@@ -126,3 +126,25 @@ func (e *Edge) Desired(ctx context.Context) (tag string, states []NetworkState, 
 	}
 	return tag, states, err
 }
+
+// AddressRow is a taken address with its machine's name.
+type AddressRow struct {
+	Address
+	MachineName string
+}
+
+// NetworkAddresses returns a network with all that is taken in it, lowest first.
+func (r *Reader) NetworkAddresses(id NetworkID) (NetworkRow, []AddressRow, error) {
+	var n NetworkRow
+	err := r.tx.Model(&Network{}).Select("networks.*, clouds.slug AS cloud_slug, clouds.name AS cloud_name").
+		Joins("JOIN clouds ON clouds.id = networks.cloud_id").Where("networks.id = ?", id).Take(&n).Error
+	if err != nil {
+		return n, nil, absent(err, "network")
+	}
+	var rows []AddressRow
+	err = r.tx.Model(&Address{}).Select("addresses.*, m.name AS machine_name").
+		Joins("JOIN machines m ON m.org_id = addresses.org_id AND m.id = addresses.machine_id").
+		Where("addresses.network_id = ?", id).Order("addresses.host").Find(&rows).Error
+	n.Taken = len(rows)
+	return n, rows, err
+}

@@ -31,6 +31,9 @@ const (
 	PeopleRead     Permission = "people.read"    // who is in the org, as what
 	PeopleManage   Permission = "people.manage"  // invite, change roles, disable, remove
 
+	NetworkManage Permission = "network.manage" // networks, public IPs, services, firewall, everybody's devices
+	VPNUse        Permission = "vpn.use"        // one's own devices
+
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
 	ProviderLook  Permission = "provider.look" // into an org: for a reason, for a time
@@ -50,6 +53,8 @@ var permissions = map[Permission][]Role{
 	TaskControl:    {RoleAdmin, RoleUser},
 	PeopleRead:     {RoleAdmin, RoleUser, RoleAuditor},
 	PeopleManage:   {RoleAdmin},
+	NetworkManage:  {RoleAdmin},
+	VPNUse:         {RoleAdmin, RoleUser},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},
 	ProviderLook:   {RoleOperator, RoleProviderAuditor},

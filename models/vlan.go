@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // networkVLAN is one VLAN that networks of a cloud may have. Its org is a plain
@@ -21,6 +22,7 @@ type vlanRange struct {
 	CloudID   CloudID
 	FirstVLAN int `gorm:"column:first_vlan"`
 	LastVLAN  int `gorm:"column:last_vlan"`
+	CreatedAt time.Time
 }
 
 func (vlanRange) TableName() string { return "vlan_ranges" }

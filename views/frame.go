@@ -20,11 +20,13 @@ const (
 	SectionProvider         Section = "provider"
 	SectionProviderConsoles Section = "provider consoles"
 	SectionProviderHistory  Section = "provider history"
+	SectionNetwork          Section = "network"
+	SectionEdges            Section = "gateways"
 	SectionNone             Section = ""
 )
 
 func (s Section) ofProvider() bool {
-	return s == SectionProvider || s == SectionProviderConsoles || s == SectionProviderHistory
+	return s == SectionProvider || s == SectionProviderConsoles || s == SectionProviderHistory || s == SectionEdges
 }
 
 // Frame is what every page of somebody who is signed in shows around its own
@@ -75,6 +77,7 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 		s.Nav = []ui.NavItem{
 			{Label: "Dashboard", Icon: "layout-dashboard", URL: p.Home(), Current: section == SectionDashboard},
 			{Label: "Machines", Icon: "server-2", URL: p.Machines(), Current: section == SectionMachines},
+			{Label: "Network", Icon: "network", URL: p.Network(), Current: section == SectionNetwork},
 			{Label: "Catalog", Icon: "stack-2", URL: p.Catalog(), Current: section == SectionCatalog},
 			f.tasksItem(section, live),
 			{Label: "History", Icon: "history", URL: p.History(), Current: section == SectionHistory},
@@ -128,6 +131,8 @@ func (f Frame) entry(section Section) ProviderEntry {
 		return EntryConsoles
 	case SectionProviderHistory:
 		return EntryHistory
+	case SectionEdges:
+		return EntryEdges
 	}
 	return f.Entry
 }

@@ -30,6 +30,7 @@ const (
 	EntryMenu     ProviderEntry = "menu"
 	EntryCatalogs ProviderEntry = "catalogs"
 	EntryNetworks ProviderEntry = "networks"
+	EntryEdges    ProviderEntry = "gateways"
 	EntryOrgs     ProviderEntry = "orgs"
 	EntryTasks    ProviderEntry = "tasks"
 	EntryConsoles ProviderEntry = "consoles"
@@ -47,6 +48,7 @@ var providerEntries = []struct {
 	{EntryMenu, "Menu", "cpu", ProviderMenuURL},
 	{EntryCatalogs, "Catalogs", "stack-2", ProviderCatalogsURL},
 	{EntryNetworks, "Networks", "network", ProviderNetworksURL},
+	{EntryEdges, "Gateways", "router", EdgesURL},
 	{EntryOrgs, "Orgs", "building", ProviderOrgsURL},
 	{EntryTasks, "Tasks", "list-check", ProviderTasksURL},
 	{EntryConsoles, "Consoles", "terminal-2", ProviderConsolesURL},

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/models"
 )
 
@@ -17,6 +19,7 @@ const (
 	doorCaller   door = "caller"    // by session or token
 	doorOrg      door = "org"       // by session or token
 	doorProvider door = "provider"
+	doorEdge     door = "edge" // a gateway, by its token
 )
 
 // Guarded is a handler behind its door: what the route table takes, and the
@@ -123,6 +126,22 @@ func (s *Server) Provider(p models.Permission, h func(echo.Context, *models.Prov
 			return s.refuse(c, models.ProviderOrg, who.Actor, p)
 		}
 		return h(c, provider)
+	}}
+}
+
+// Edge lets gateways in, by the token that an operator gave them. A session or
+// an API token is nobody here.
+func (s *Server) Edge(h func(echo.Context, *models.Edge) error) Guarded {
+	return Guarded{door: doorEdge, serve: func(c echo.Context) error {
+		token, _ := identity.Bearer(c.Request())
+		edge, err := s.system.Edge(c.Request().Context(), token)
+		if errors.Is(err, models.ErrNotFound) {
+			return errWrongToken
+		}
+		if err != nil {
+			return err
+		}
+		return h(c, edge)
 	}}
 }
 

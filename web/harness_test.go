@@ -18,6 +18,7 @@ import (
 	"github.com/millwright/millwright/internal/factory"
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/internal/jobs"
+	"github.com/millwright/millwright/internal/network"
 	"github.com/millwright/millwright/internal/testkit"
 	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
@@ -29,6 +30,7 @@ type portal struct {
 	*testkit.World
 	server  *Server
 	factory *factory.Factory
+	network *network.Service
 	t       testing.TB
 }
 
@@ -47,14 +49,16 @@ func newPortalWith(t testing.TB, db *models.DB, o Options) *portal {
 	machines := factory.New(w.System, queue, factory.NewClouds(), factory.Options{Logger: testkit.Quiet()})
 	screens := console.New(w.System, console.Clients(func(models.CloudID) *vsphere.Client { return nil }),
 		console.Options{Node: "test", Origins: o.Origins()})
+	edges := network.New(w.System, network.Options{ServicePricePerHourMicros: 6000, Quarantine: time.Hour, Logger: testkit.Quiet()})
 	o.Logger = testkit.Quiet()
 	s, err := New(o, w.System, identity.New(w.System, 2), handlers.Rooms{Factory: machines, Console: screens,
 		Connector: factory.NewConnector(vsphere.PublicGuard(true)),
-		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()})})
+		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()}),
+		Network:   edges})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &portal{World: w, server: s, factory: machines, t: t}
+	return &portal{World: w, server: s, factory: machines, network: edges, t: t}
 }
 
 // browser sends requests with a session's cookie, as a browser's own pages do.

@@ -17,6 +17,8 @@ import (
 const (
 	// bodyMaxBytes is far more than any form here sends.
 	bodyMaxBytes = 1 << 20
+	// statusMaxBytes is a gateway's status with ten thousand nodes.
+	statusMaxBytes = 8 << 20
 	// signInsPerSource is how many sign-ins of one address are worked on at
 	// once: each holds 64 MiB while it hashes.
 	signInsPerSource = 4
@@ -38,7 +40,7 @@ func (s *Server) timely(next echo.HandlerFunc) echo.HandlerFunc {
 
 // lasting says whether the request is a stream or a socket.
 func lasting(c echo.Context) bool {
-	return c.Path() == "/console" || strings.HasSuffix(c.Path(), "/events")
+	return c.Path() == "/console" || c.Path() == desiredPath || strings.HasSuffix(c.Path(), "/events")
 }
 
 // inTime does a part of a request within the patience.
@@ -64,10 +66,14 @@ func (s *Server) atDoor(c echo.Context, look func() error) error {
 func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.ContentLength > bodyMaxBytes {
+		most := int64(bodyMaxBytes)
+		if c.Path() == statusPath {
+			most = statusMaxBytes
+		}
+		if r.ContentLength > most {
 			return echo.NewHTTPError(http.StatusRequestEntityTooLarge)
 		}
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, bodyMaxBytes)
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 		return next(c)
 	}
 }

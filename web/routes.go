@@ -11,6 +11,12 @@ import (
 // orgPrefix is what every tenant's address begins with.
 const orgPrefix = "/orgs/:org"
 
+// What gateways speak to.
+const (
+	desiredPath = "/edge/v1/desired"
+	statusPath  = "/edge/v1/status"
+)
+
 // mount is the whole table of routes. Each row names who may pass; a tenant
 // handler takes a *models.Scope, so that it can't be mounted any other way.
 // testdata/routes.txt shows it with the roles that pass.
@@ -31,6 +37,9 @@ func (s *Server) mount(h handlers.Handlers) {
 
 	root.GET("/", s.SignedIn(h.Orgs.Start))
 	root.GET("/console", s.Caller(h.Console.Socket))
+
+	root.GET(desiredPath, s.Edge(h.Edge.Desired))
+	root.POST(statusPath, s.Edge(h.Edge.Status))
 
 	account := root.under("/account")
 	account.GET("", s.SignedIn(h.Account.Show))
@@ -78,6 +87,36 @@ func (s *Server) mount(h handlers.Handlers) {
 	org.POST("/history/verify", s.Org(models.HistoryExport, h.History.Verify))
 	org.GET("/history/:id", s.Org(models.HistoryRead, h.History.Show))
 
+	net := org.under("/network")
+	net.GET("", s.Org(models.OrgRead, h.Network.Show))
+	net.GET("/private/new", s.Org(models.NetworkManage, h.Network.NewPrivate))
+	net.POST("/private", s.Org(models.NetworkManage, h.Network.CreatePrivate))
+	net.GET("/private/:id", s.Org(models.OrgRead, h.Network.Private))
+	net.POST("/private/:id/delete", s.Org(models.NetworkManage, h.Network.DeletePrivate))
+	net.POST("/ips", s.Org(models.NetworkManage, h.Network.TakeIP))
+	net.POST("/ips/:id/release", s.Org(models.NetworkManage, h.Network.ReleaseIP))
+	net.POST("/ips/:id/outbound", s.Org(models.NetworkManage, h.Network.Outbound))
+	net.GET("/services/new", s.Org(models.NetworkManage, h.Network.NewService))
+	net.POST("/services", s.Org(models.NetworkManage, h.Network.CreateService))
+	net.GET("/services/:id", s.Org(models.OrgRead, h.Network.Service))
+	net.GET("/services/:id/edit", s.Org(models.NetworkManage, h.Network.EditService))
+	net.POST("/services/:id", s.Org(models.NetworkManage, h.Network.ChangeService))
+	net.POST("/services/:id/delete", s.Org(models.NetworkManage, h.Network.DeleteService))
+	net.GET("/services/:id/nodes/new", s.Org(models.NetworkManage, h.Network.NewNode))
+	net.POST("/services/:id/nodes", s.Org(models.NetworkManage, h.Network.AddNode))
+	net.POST("/nodes/:id/state", s.Org(models.NetworkManage, h.Network.NodeState))
+	net.GET("/publish", s.Org(models.NetworkManage, h.Network.Publish))
+	net.GET("/firewall", s.Org(models.OrgRead, h.Network.Firewall))
+	net.POST("/firewall", s.Org(models.NetworkManage, h.Network.AddRule))
+	net.GET("/firewall/:id/edit", s.Org(models.NetworkManage, h.Network.EditRule))
+	net.POST("/firewall/:id", s.Org(models.NetworkManage, h.Network.ChangeRule))
+	net.POST("/firewall/:id/move", s.Org(models.NetworkManage, h.Network.MoveRule))
+	net.POST("/firewall/:id/delete", s.Org(models.NetworkManage, h.Network.DeleteRule))
+	net.GET("/vpn", s.Org(models.OrgRead, h.Network.VPN))
+	net.POST("/vpn", s.Org(models.NetworkManage, h.Network.TurnOnVPN))
+	net.POST("/vpn/devices", s.Org(models.VPNUse, h.Network.AddDevice))
+	net.POST("/vpn/devices/:id/revoke", s.Org(models.VPNUse, h.Network.RevokeDevice))
+
 	provider := root.under("/provider")
 	provider.GET("", s.Provider(models.ProviderRead, h.Provider.Home))
 	provider.GET("/", s.Provider(models.ProviderRead, h.Provider.Show))
@@ -85,6 +124,11 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.GET("/history/export", s.Provider(models.ProviderRead, h.History.ExportAny))
 	provider.POST("/history/verify", s.Provider(models.ProviderRead, h.History.VerifyAny))
 	provider.GET("/history/:id", s.Provider(models.ProviderRead, h.History.ShowAny))
+	provider.GET("/edges", s.Provider(models.ProviderRead, h.Edges.List))
+	provider.POST("/edges", s.Provider(models.ProviderWrite, h.Edges.Add))
+	provider.GET("/edges/:id", s.Provider(models.ProviderRead, h.Edges.Show))
+	provider.POST("/edges/:id/rotate", s.Provider(models.ProviderWrite, h.Edges.Rotate))
+	provider.POST("/edges/:id/disable", s.Provider(models.ProviderWrite, h.Edges.Disable))
 	provider.GET("/consoles", s.Provider(models.ProviderRead, h.Consoles.All))
 	provider.GET("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.AskAny))
 	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))

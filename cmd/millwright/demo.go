@@ -81,6 +81,9 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 			if err := seedRecords(ctx, system, a, seed); err != nil {
 				return err
 			}
+			if err := labEdge(ctx, system, a); err != nil {
+				return err
+			}
 			return demoPasswords(ctx, system)
 		},
 		ready: func() {

@@ -71,6 +71,7 @@ func demoConfig(clouds []lab.Cloud) config.Config {
 	member(1, "admin@globex.example", "Gus Globe", "admin")
 	member(1, "user@globex.example", "Gwen Gray", "user")
 	member(2, "auditor@acme.example", "Otto Audit", "auditor")
+	c.Network.ServicePricePerHour = 0.006
 	c.Operators = []config.Person{{Email: "operator@provider.example", Name: "Olive Operator"}}
 	return c
 }

@@ -101,8 +101,15 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	if err != nil {
 		return err
 	}
+	edges := o.networks(system, log)
+	if err := edges.Prepare(ctx); err != nil {
+		return err
+	}
+	if err := edges.Settle(ctx); err != nil { // what a first start needs at once; Run goes on with it
+		log.Warn("the network could not be looked after yet", "error", err)
+	}
 	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{
-		Factory: machines, Console: screens, Audit: histories, Connector: factory.NewConnector(o.guard())})
+		Factory: machines, Console: screens, Audit: histories, Network: edges, Connector: factory.NewConnector(o.guard())})
 	if err != nil {
 		return err
 	}
@@ -125,6 +132,7 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	running.Go(func() { beat(behind, system, log, o.node(listener.Addr())) })
 	running.Go(func() { _ = screens.Run(behind) })
 	running.Go(func() { histories.Run(behind) })
+	running.Go(func() { edges.Run(behind) })
 
 	scheme := "http"
 	if reached.Certificate != nil {

@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"static":            {},
 	"views":             {"models", "views/ui", "static"},
 	"views/ui":          {"models", "static"},
-	"handlers":          {"models", "views", "views/ui", "static", "internal/identity", "internal/factory", "internal/console", "internal/audit", "internal/config"},
+	"handlers":          {"models", "views", "views/ui", "static", "internal/identity", "internal/factory", "internal/console", "internal/audit", "internal/config", "internal/network", "internal/edge"},
 	"web":               {"models", "views", "views/ui", "static", "handlers", "internal/identity", "internal/config"},
 	"internal/audit":    {"models"},
 	"internal/config":   {},
@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/gateway/forward": {"internal/edge", "internal/gateway", "internal/gateway/wg"},
 	"cmd/millwright": {"models", "migrations", "static", "web", "handlers", "internal/config", "internal/identity",
 		"internal/jobs", "internal/vsphere", "internal/console", "internal/factory", "internal/audit", "internal/lab", "internal/viewer", "internal/mail",
-		"internal/edge", "internal/gateway", "internal/gateway/host", "internal/gateway/forward"},
+		"internal/edge", "internal/gateway", "internal/gateway/host", "internal/gateway/forward", "internal/network"},
 }
 
 // testOnly packages may import anything, and nothing of the portal imports them.

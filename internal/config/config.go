@@ -26,6 +26,7 @@ type Config struct {
 	Templates     []Template     `yaml:"templates"`
 	InstanceTypes []InstanceType `yaml:"instance_types"`
 	Orgs          []Org          `yaml:"orgs"`
+	Network       Edge           `yaml:"network"`
 	Operators     []Person       `yaml:"operators"`
 }
 
@@ -133,6 +134,20 @@ type Network struct {
 	CIDR      string `yaml:"cidr"`
 	Gateway   string `yaml:"gateway"`
 	PortGroup string `yaml:"port_group"`
+}
+
+// Edge is what holds for every org's network edge.
+type Edge struct {
+	ServicePricePerHour float64    `yaml:"service_price_per_hour"` // of an Internet service, currency units
+	QuarantineHours     *int       `yaml:"quarantine_hours"`       // rest of a released public IP; 24 where left out
+	ReservedPorts       []PortRule `yaml:"reserved_ports"`         // no service may have these; a default list where left out
+}
+
+// PortRule is a port that is kept.
+type PortRule struct {
+	Protocol string `yaml:"protocol"` // tcp or udp
+	Port     int    `yaml:"port"`
+	ForVPN   bool   `yaml:"for_vpn"` // the VPN alone may have it
 }
 
 // Person is an account.
@@ -250,6 +265,14 @@ func (c *Config) check(dir string) error {
 	for _, o := range c.Orgs {
 		unique("orgs", seen, o.Slug)
 		c.checkOrg(o, clouds, bad)
+	}
+	if c.Network.ServicePricePerHour < 0 || (c.Network.QuarantineHours != nil && *c.Network.QuarantineHours < 0) {
+		bad("network: service_price_per_hour and quarantine_hours must be at least 0")
+	}
+	for _, p := range c.Network.ReservedPorts {
+		if (p.Protocol != "tcp" && p.Protocol != "udp") || p.Port < 1 || p.Port > 65535 {
+			bad("network.reserved_ports: protocol must be tcp or udp, the port from 1 to 65535")
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -6,9 +6,10 @@ import { dialogs } from "./dialogs.js";
 import { fragments } from "./fragments.js";
 import { live } from "./live.js";
 import { menus } from "./menus.js";
+import { network } from "./network.js";
 import { times } from "./times.js";
 import { toasts } from "./toasts.js";
 
-for (const part of [times, toasts, dialogs, menus, bulkSelection, fragments, live]) {
+for (const part of [times, toasts, dialogs, menus, bulkSelection, fragments, live, network]) {
   part(document);
 }

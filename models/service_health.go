@@ -1,0 +1,57 @@
+package models
+
+// ServiceHealth is how a service's nodes do, apart from how far its rollout has come.
+type ServiceHealth string
+
+const (
+	HealthUp          ServiceHealth = "up"          // every enabled node answers
+	HealthDegraded    ServiceHealth = "degraded"    // some do
+	HealthDown        ServiceHealth = "down"        // none does, or there is none
+	HealthUnmonitored ServiceHealth = "unmonitored" // nobody asks
+	HealthUnknown     ServiceHealth = "unknown"     // the gateway has not said yet
+	HealthOff         ServiceHealth = "off"         // the service is switched off
+)
+
+// Health is derived from what the gateway last said of the nodes.
+func (s *ServiceRow) Health() ServiceHealth {
+	if !s.Enabled {
+		return HealthOff
+	}
+	wanted, down, unknown := 0, 0, 0
+	for _, n := range s.Nodes {
+		if !n.Enabled || n.Draining {
+			continue
+		}
+		wanted++
+		switch n.State {
+		case "down":
+			down++
+		case "":
+			unknown++
+		}
+	}
+	switch {
+	case wanted == 0 || down == wanted:
+		return HealthDown
+	case down > 0:
+		return HealthDegraded
+	case unknown == wanted:
+		return HealthUnknown
+	case s.MonitorKind == "":
+		return HealthUnmonitored
+	}
+	return HealthUp
+}
+
+// Rollout says how far the last change of the service, or of its nodes, has come.
+func (s *ServiceRow) Rollout(g *OrgGateway) Rollout {
+	r := g.Rollout(string(s.ID), s.Generation, Now())
+	if r == RolloutActive || r == RolloutDrifted {
+		for _, n := range s.Nodes {
+			if g.BlameOf(string(n.ID)) != "" {
+				return RolloutFailed
+			}
+		}
+	}
+	return r
+}

@@ -1,0 +1,312 @@
+package views
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millwright/millwright/models"
+	"github.com/millwright/millwright/views/ui"
+)
+
+// NetworkProps is the first page of an org's network.
+type NetworkProps struct {
+	Frame       Frame
+	Gateway     models.OrgGateway
+	Services    []models.ServiceRow
+	Networks    []models.NetworkRow
+	IPs         []models.OrgIP
+	Uses        map[models.IPID][]string
+	Offer       models.Offer
+	CanManage   bool
+	AcceptError string
+	Problem     string
+}
+
+func (p NetworkProps) place() Place { return p.Frame.Place() }
+
+// outbound is the address that machines are seen to come from, "" for none.
+func (p NetworkProps) outbound() string {
+	for _, ip := range p.IPs {
+		if p.Gateway.OutboundIPID != nil && ip.ID == *p.Gateway.OutboundIPID {
+			return ip.Address
+		}
+	}
+	return ""
+}
+
+func (p NetworkProps) isOutbound(ip models.OrgIP) bool {
+	return p.Gateway.OutboundIPID != nil && ip.ID == *p.Gateway.OutboundIPID
+}
+
+func rolloutLook(r models.Rollout) ui.Look {
+	switch r {
+	case models.RolloutPending:
+		return ui.Look{Tone: ui.Busy, Icon: "clock", Label: "Pending"}
+	case models.RolloutApplying:
+		return ui.Look{Tone: ui.Busy, Icon: "loader-2", Label: "Applying", Spin: true}
+	case models.RolloutActive:
+		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Active"}
+	case models.RolloutFailed:
+		return ui.Look{Tone: ui.Bad, Icon: "alert-circle", Label: "Failed"}
+	case models.RolloutDrifted:
+		return ui.Look{Tone: ui.Warn, Icon: "refresh", Label: "Drifted"}
+	default:
+		return ui.Look{Tone: ui.Idle, Icon: "help-circle", Label: "Unknown"}
+	}
+}
+
+func rolloutWords(r models.Rollout, g models.OrgGateway) string {
+	switch r {
+	case models.RolloutPending:
+		return "The gateway has not seen the last change yet."
+	case models.RolloutApplying:
+		return "The gateway is taking the last change over."
+	case models.RolloutActive:
+		return "The gateway carries this, verified."
+	case models.RolloutFailed:
+		return "The gateway refused the last change; what it carried before, it goes on carrying."
+	case models.RolloutDrifted:
+		return "Other hands changed the gateway; it was put right: " + g.Drift
+	}
+	if g.EdgeID == nil {
+		return "No gateway carries this org yet. Your provider has to register one."
+	}
+	return "The gateway is silent, so nothing is known of it. What it carried, it goes on carrying."
+}
+
+func healthLook(h models.ServiceHealth) ui.Look {
+	switch h {
+	case models.HealthUp:
+		return ui.Look{Tone: ui.Good, Icon: "heartbeat", Label: "Up"}
+	case models.HealthDegraded:
+		return ui.Look{Tone: ui.Warn, Icon: "alert-triangle", Label: "Degraded"}
+	case models.HealthDown:
+		return ui.Look{Tone: ui.Bad, Icon: "x", Label: "Down"}
+	case models.HealthUnmonitored:
+		return ui.Look{Tone: ui.Idle, Icon: "circle-dashed", Label: "Unmonitored"}
+	case models.HealthOff:
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Off"}
+	default:
+		return ui.Look{Tone: ui.Idle, Icon: "help-circle", Label: "Unknown"}
+	}
+}
+
+func serviceNodeLook(n models.NodeRow) ui.Look {
+	switch {
+	case !n.Enabled:
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Disabled"}
+	case n.Draining:
+		return ui.Look{Tone: ui.Busy, Icon: "hourglass", Label: "Draining"}
+	}
+	switch n.State {
+	case "up":
+		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Up"}
+	case "down":
+		return ui.Look{Tone: ui.Bad, Icon: "x", Label: "Down"}
+	case "unmonitored":
+		return ui.Look{Tone: ui.Idle, Icon: "circle-dashed", Label: "Unmonitored"}
+	default:
+		return ui.Look{Tone: ui.Idle, Icon: "clock", Label: "Not seen yet"}
+	}
+}
+
+var balancingNames = map[models.Balancing]string{
+	models.BalanceLeast: "Least connections", models.BalanceRound: "Round robin", models.BalanceSource: "Source address",
+}
+
+var protocolNames = map[models.ServiceProtocol]string{
+	models.ServiceTCP: "TCP", models.ServiceUDP: "UDP", models.ServiceHTTP: "HTTP",
+}
+
+// endpoint is where a service is reached.
+func endpoint(s models.ServiceRow) string {
+	return fmt.Sprintf("%s:%d", s.Address, s.Port)
+}
+
+func sourcesWords(s models.ServiceRow) string {
+	list := s.SourceList()
+	for _, l := range list {
+		if l == "0.0.0.0/0" {
+			return "everybody"
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func monitorWords(s models.ServiceRow) string {
+	switch s.MonitorKind {
+	case "tcp":
+		return "TCP connect"
+	case "http":
+		want := "any 2xx or 3xx"
+		if s.MonitorStatus != 0 {
+			want = strconv.Itoa(s.MonitorStatus)
+		}
+		return "HTTP " + s.MonitorPath + " answers " + want
+	}
+	return "not monitored"
+}
+
+// size of a network, and how much of it machines may have.
+func networkRoom(n models.Network) int64 { return max(n.LastIP-n.FirstIP-2, 0) }
+
+func ago(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// ServiceForm is what was typed, as it was typed.
+type ServiceForm struct {
+	Name, PublicIP, Protocol, Port, Balancing, Monitor, Path, Status, Idle, Sources string
+
+	OpenToAll, Enabled bool
+	Machine, NodePort  string // begun on a machine's page
+}
+
+// FormOf is a service as its form has it.
+func FormOf(s models.ServiceRow) ServiceForm {
+	f := ServiceForm{Name: s.Name, PublicIP: string(s.PublicIPID), Protocol: string(s.Protocol), Port: strconv.Itoa(s.Port),
+		Balancing: string(s.Balancing), Monitor: s.MonitorKind, Path: s.MonitorPath, Idle: strconv.Itoa(s.IdleTimeoutSeconds),
+		Sources: strings.ReplaceAll(s.Sources, " ", "\n"), Enabled: s.Enabled}
+	if s.MonitorStatus != 0 {
+		f.Status = strconv.Itoa(s.MonitorStatus)
+	}
+	return f
+}
+
+// hidden are the fields that other steps of the wizard carry along.
+func (f ServiceForm) hidden(step int) [][2]string {
+	all := []struct {
+		step        int
+		name, value string
+	}{
+		{1, "name", f.Name}, {1, "public_ip", f.PublicIP}, {1, "protocol", f.Protocol}, {1, "port", f.Port},
+		{2, "balancing", f.Balancing}, {2, "monitor", f.Monitor}, {2, "path", f.Path}, {2, "status", f.Status}, {2, "idle", f.Idle},
+		{3, "sources", f.Sources}, {0, "machine", f.Machine}, {0, "node_port", f.NodePort},
+	}
+	var list [][2]string
+	for _, h := range all {
+		if h.step != step && h.value != "" {
+			list = append(list, [2]string{h.name, h.value})
+		}
+	}
+	if f.OpenToAll && step != 3 {
+		list = append(list, [2]string{"open_to_all", "yes"})
+	}
+	return list
+}
+
+// ServiceNewProps is one step of the wizard.
+type ServiceNewProps struct {
+	Frame         Frame
+	Step          int
+	Form          ServiceForm
+	Errors        map[string]string
+	Problem       string
+	Gateway       models.OrgGateway
+	IPs           []models.OrgIP
+	Offer         models.Offer
+	ServiceMicros int64
+	AdminPort     string // what answers there, if everybody is to come
+	MachineName   string
+}
+
+// priceMicros is what is accepted, all told.
+func (p ServiceNewProps) priceMicros() int64 {
+	if p.Form.PublicIP == "new" {
+		return p.ServiceMicros + p.Offer.PricePerHourMicros
+	}
+	return p.ServiceMicros
+}
+
+func (p ServiceNewProps) ipName() string {
+	switch p.Form.PublicIP {
+	case "new":
+		return "a new one"
+	case "":
+		if p.Gateway.OutboundIPID != nil {
+			return ipAddress(p.IPs, *p.Gateway.OutboundIPID)
+		}
+		return "none yet"
+	}
+	return ipAddress(p.IPs, models.IPID(p.Form.PublicIP))
+}
+
+func ipAddress(ips []models.OrgIP, id models.IPID) string {
+	for _, ip := range ips {
+		if ip.ID == id {
+			return ip.Address
+		}
+	}
+	return "–"
+}
+
+// ServiceEditProps is the form of a service that is there.
+type ServiceEditProps struct {
+	Frame     Frame
+	Service   models.ServiceRow
+	Form      ServiceForm
+	Errors    map[string]string
+	Problem   string
+	IPs       []models.OrgIP
+	AdminPort string
+}
+
+// ServiceProps is a service's page.
+type ServiceProps struct {
+	Frame     Frame
+	Service   models.ServiceRow
+	Gateway   models.OrgGateway
+	Events    []models.AuditEvent
+	CanManage bool
+	Problem   string
+}
+
+// NewNodeOf is the node wizard with a machine and a port chosen.
+func NewNodeOf(p Place, id models.ServiceID, machine, port string) string {
+	return withQuery(p.NewNode(id), "machine", machine, "port", port)
+}
+
+// NodeNewProps is the node wizard: the picker, or the machine's port.
+type NodeNewProps struct {
+	Frame       Frame
+	Service     models.ServiceRow
+	Search      string
+	Machines    models.Page[models.MachineRow]
+	Machine     string
+	MachineName string
+	Addresses   []models.Address
+	Address     string
+	Port        string
+	Enabled     bool
+	Errors      map[string]string
+}
+
+// PublishProps is where a port of a machine gets its service.
+type PublishProps struct {
+	Frame    Frame
+	Machine  models.MachineRow
+	Services []models.ServiceRow
+}
+
+// PrivateNewProps is the form of a private network.
+type PrivateNewProps struct {
+	Frame                      Frame
+	Clouds                     []models.Cloud
+	Name, Cloud, CIDR, Gateway string
+	Errors                     map[string]string
+	Problem                    string
+}
+
+// PrivateProps is a private network with who has which address.
+type PrivateProps struct {
+	Frame     Frame
+	Network   models.NetworkRow
+	Addresses []models.AddressRow
+	CanManage bool
+	Problem   string
+}
