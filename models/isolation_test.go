@@ -46,6 +46,16 @@ var promises = map[string]promise{
 	"ObjectEvents": own, "OpenConsole": absent, "OpenConsoles": own, "Org": plain, "OrgRecord": own, "Outbox": own, "People": own,
 	"Person": absent, "Quotas": own, "Sealed": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own,
 
+	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
+	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
+	"PublicIPOffer": shared, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
+	"VPN": absent, // globex has none
+
+	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,
+	"CreateNetwork": writes, "CreateService": writes, "CreateVPN": writes, "DeleteNetwork": writes, "DeleteRule": writes,
+	"DeleteService": writes, "MoveRule": writes, "ReleasePublicIP": writes, "RemoveNode": writes, "RevokePeer": writes, "SetNode": writes,
+	"SetOutbound": writes, "TakePublicIP": writes, "TakeThisAddress": writes,
+
 	"Actor": plain, "Tx": plain, "Gorm": plain, // Gorm is the tests' own
 	"ConsoleRoom": writes, "EndConsole": writes, "InsertAPIToken": writes, "InsertConsoleTicket": writes, "InsertInvitation": writes,
 	"InsertMachine": writes, "InsertMail": writes, "InsertTask": writes, "LogTask": writes, "MoveMachine": writes, "MoveTask": writes,
@@ -66,6 +76,7 @@ type theirs struct {
 	token   models.APIToken
 	cloud   models.CloudID
 	tmpl    models.TemplateID
+	network acmesNetwork
 }
 
 func acmes(t *testing.T, w *testkit.World) theirs {
@@ -98,6 +109,7 @@ func acmes(t *testing.T, w *testkit.World) theirs {
 	if err != nil {
 		t.Fatal(err)
 	}
+	x.network = acmesEdge(t, w, x.machine)
 	err = w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
 		page, err := r.Events(models.EventFilter{})
 		x.events = page.Rows
@@ -128,6 +140,8 @@ func (x theirs) foreign(method string) map[reflect.Type][]any {
 		{models.Event{Action: models.ActionMachinePower, Object: machine.Object(), Outcome: models.OutcomeAccepted}},
 		{models.MachineStopped, models.MachineDeleting, models.MachineFailed}, {models.TaskRunning, models.TaskCancelled}, {set},
 		{models.Amounts{models.ResourceMachines: 1}}, {models.RoleAdmin}, {models.ConsoleAsk{Mode: models.ConsoleOperate}}, {models.ConsoleLimits{}},
+		{x.network.service.ID}, {x.network.node.ID}, {x.network.rule.ID}, {x.network.peer}, {x.network.ip.ID}, {&x.network.node}, {&x.network.rule},
+		{x.network.rule}, {x.network.service}, {&x.network.service}, {models.ServiceEndpoint{PublicIPID: x.network.ip.ID, Port: 444}}, {&x.network.network},
 		{[]models.StepSpec{{Name: "power", Title: "Power off"}}}, {true}, {100, 3}, {int64(1)}, {time.Minute}, {models.Now().Add(time.Hour)}, {models.OrgRead},
 	} {
 		list[reflect.TypeOf(values[0])] = values
@@ -141,7 +155,8 @@ func TestEveryMethodKeepsToItsOrg(t *testing.T) {
 		w := testkit.NewWorld(t, db)
 		x := acmes(t, w)
 		traces := []string{string(x.org), string(x.machine.ID), string(x.task.ID), string(x.machine.NetworkID), string(x.console.ID), string(x.user.ID),
-			string(x.session), string(x.mail.ID), string(x.token.ID), string(x.events[0].ID), "acmes-secret", "acme.example", "of acme"}
+			string(x.session), string(x.network.service.ID), string(x.network.node.ID), string(x.network.rule.ID), string(x.network.peer),
+			string(x.network.ip.ID), x.network.ip.Address, string(x.mail.ID), string(x.token.ID), string(x.events[0].ID), "acmes-secret", "acme.example", "of acme"}
 		scope := w.Scope(t, "admin@globex.example", "globex")
 		before := dump(t, db, w)
 		known := map[string]bool{}

@@ -33,6 +33,11 @@ var unowned = map[string]struct {
 	"public_ip_ranges":  {"everything", "the provider's; an org's new public IP comes from it"},
 	"console_loads":     {"menu", "caps of accounts and hosts, which no one org has; of machines the org's"},
 
+	"reserved_ports": {"everything", "the provider's; no service may have one"},
+
+	"edges":              {"nothing", "the provider's"},
+	"edge_tokens":        {"nothing", "a gateway's"},
+	"edge_clouds":        {"nothing", "the provider's"},
 	"sessions":           {"nothing", "an account's, whatever its orgs"},
 	"throttles":          {"nothing", "of addresses and accounts"},
 	"cloud_secrets":      {"nothing", "the provider's"},
