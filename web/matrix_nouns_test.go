@@ -20,6 +20,7 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"tasks":    func(m *matrix, org string) string { return m.task(org) },
 
 	"consoles":          func(m *matrix, org string) string { return m.console(org) },
+	"provider/machines": func(m *matrix, _ string) string { return string(m.p.MachineOf(m.p.t, "acme", m.name()).ID) },
 	"provider/consoles": func(m *matrix, _ string) string { return m.console("acme") },
 
 	"provider/clouds":    func(m *matrix, _ string) string { return string(m.p.Public.ID) },

@@ -131,6 +131,8 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.POST("/edges/:id/disable", s.Provider(models.ProviderWrite, h.Edges.Disable))
 	provider.GET("/consoles", s.Provider(models.ProviderRead, h.Consoles.All))
 	provider.GET("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.AskAny))
+	provider.GET("/machines/:id/vmrc", s.Provider(models.ProviderWrite, h.Console.AskVMRC))
+	provider.POST("/machines/:id/vmrc", s.Provider(models.ProviderWrite, h.Console.VMRC))
 	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))
 	provider.GET("/events", s.Provider(models.ProviderRead, s.providerEvents))
 	s.mountProvider(provider, h.Provider)
