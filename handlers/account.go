@@ -43,12 +43,34 @@ func (h *Account) props(c echo.Context, who models.SignedIn) (views.AccountProps
 	if p.Tokens, err = h.system.APITokens(ctx, who.User.ID); err != nil {
 		return p, err
 	}
+	if err = h.ssoProps(c, who, &p); err != nil {
+		return p, err
+	}
 	factor, err := h.system.Factor(ctx, who.User.ID)
 	if errors.Is(err, models.ErrNotFound) {
 		return p, nil
 	}
 	p.FactorOn, p.RecoveryLeft = factor.Confirmed, factor.RecoveryLeft
 	return p, err
+}
+
+// ssoProps says how the account may sign in.
+func (h *Account) ssoProps(c echo.Context, who models.SignedIn, p *views.AccountProps) error {
+	hash, err := h.system.PasswordHash(c.Request().Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	p.HasPassword, p.SSOLabel = hash != "", h.identity.SSOLabel()
+	if p.SSOLabel == "" {
+		p.HasPassword = true // nobody gets in without one
+		return nil
+	}
+	link, err := h.system.Identity(c.Request().Context(), who.User.ID, h.identity.SSOIssuer())
+	if errors.Is(err, models.ErrNotFound) {
+		return nil
+	}
+	p.SSOConnected, p.SSOEmail = err == nil, link.Email
+	return err
 }
 
 // again shows the page with what was wrong with one of its forms; what can't

@@ -31,28 +31,30 @@ type Rooms struct {
 	Audit   *audit.Service
 	// Connector tests the connections that operators enter.
 	Connector Connector
-	// Invitations brings an org's first administrator in; nil: none are sent.
+	// Invitations brings people in. Nil: whoever invites is shown the link.
 	Invitations *identity.Invitations
 	Network     *network.Service
 }
 
 // Handlers is every noun's, for the route table.
 type Handlers struct {
-	frames    frames
-	Sessions  *Sessions
-	Account   *Account
-	Orgs      *Orgs
-	Dashboard *Dashboard
-	Catalog   *Catalog
-	Machines  *Machines
-	Console   *Console
-	Consoles  *Consoles
-	Tasks     *Tasks
-	History   *History
-	Provider  *Provider
-	Edge      *EdgeAPI
-	Edges     *Edges
-	Network   *Network
+	frames      frames
+	Sessions    *Sessions
+	Account     *Account
+	Orgs        *Orgs
+	Dashboard   *Dashboard
+	Catalog     *Catalog
+	Machines    *Machines
+	Console     *Console
+	Consoles    *Consoles
+	Tasks       *Tasks
+	History     *History
+	Provider    *Provider
+	Edge        *EdgeAPI
+	Edges       *Edges
+	Network     *Network
+	People      *People
+	Invitations *Invitations
 }
 
 // Options is what the pages say of the portal itself.
@@ -60,26 +62,32 @@ type Options struct {
 	Lab          bool // the clouds are simulated
 	DemoAccounts []string
 	DemoPassword string
+	Outbox       bool // mails are shown, not sent
 }
 
 // New hands each its dependencies.
 func New(system *models.System, service *identity.Service, store *identity.Store, rooms Rooms, o Options) Handlers {
 	f := frames{system: system, store: store, lab: o.Lab}
+	if rooms.Invitations == nil {
+		rooms.Invitations = identity.NewInvitations(service, nil, "", true)
+	}
 	return Handlers{
-		frames:    f,
-		Sessions:  &Sessions{frames: f, identity: service, options: o},
-		Account:   &Account{frames: f, identity: service},
-		Orgs:      &Orgs{frames: f},
-		Dashboard: &Dashboard{frames: f},
-		Catalog:   &Catalog{frames: f},
-		Machines:  &Machines{frames: f, factory: rooms.Factory},
-		Console:   &Console{frames: f, console: rooms.Console},
-		Consoles:  &Consoles{frames: f},
-		Tasks:     &Tasks{frames: f, factory: rooms.Factory},
-		History:   &History{frames: f, audit: rooms.Audit},
-		Provider:  &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
-		Edge:      &EdgeAPI{network: rooms.Network},
-		Edges:     &Edges{frames: f},
-		Network:   &Network{frames: f, network: rooms.Network},
+		frames:      f,
+		Sessions:    &Sessions{frames: f, identity: service, options: o},
+		Account:     &Account{frames: f, identity: service},
+		Orgs:        &Orgs{frames: f},
+		Dashboard:   &Dashboard{frames: f},
+		Catalog:     &Catalog{frames: f},
+		Machines:    &Machines{frames: f, factory: rooms.Factory},
+		Console:     &Console{frames: f, console: rooms.Console},
+		Consoles:    &Consoles{frames: f},
+		Tasks:       &Tasks{frames: f, factory: rooms.Factory},
+		History:     &History{frames: f, audit: rooms.Audit},
+		Provider:    &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
+		Edge:        &EdgeAPI{network: rooms.Network},
+		Edges:       &Edges{frames: f},
+		Network:     &Network{frames: f, network: rooms.Network},
+		People:      &People{frames: f, invitations: rooms.Invitations, outbox: o.Outbox},
+		Invitations: &Invitations{frames: f, invitations: rooms.Invitations},
 	}
 }

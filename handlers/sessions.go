@@ -74,10 +74,14 @@ func attempt(c echo.Context) identity.Attempt {
 
 // Delete signs out. Without a session it is done already.
 func (h *Sessions) Delete(c echo.Context) error {
+	who, _ := h.store.SignedIn(c.Request()) // endPresent tells what failed
 	if err := h.endPresent(c); err != nil {
 		return err
 	}
 	h.store.End(c.Response(), c.Request())
+	if address := h.identity.EndSSO(c.Request().Context(), who); address != "" {
+		return onward(c, h.identity.SSOLabel(), address)
+	}
 	return c.Redirect(http.StatusSeeOther, "/sign-in")
 }
 
@@ -98,7 +102,7 @@ func (h *Sessions) form(next string) views.SignInProps {
 	if next == "/" {
 		next = ""
 	}
-	return views.SignInProps{Next: next, DemoAccounts: h.options.DemoAccounts, DemoPassword: h.options.DemoPassword}
+	return views.SignInProps{Next: next, SSOLabel: h.identity.SSOLabel(), DemoAccounts: h.options.DemoAccounts, DemoPassword: h.options.DemoPassword}
 }
 
 // problem is an invalid input in one sentence, for a form without a place

@@ -11,7 +11,7 @@ func (s *System) LiveSessions(ctx context.Context, user UserID, idle time.Durati
 	var rows []Session
 	now := Now()
 	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Omit("token_hash", "data").
+		return r.tx.Omit("token_hash", "data", "sso").
 			Where("user_id = ? AND revoked_at IS NULL AND expires_at > ? AND last_seen_at > ?", user, now, now.Add(-idle)).
 			Order("last_seen_at DESC, id").Find(&rows).Error
 	})

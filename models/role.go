@@ -94,3 +94,22 @@ func (r Role) May(p Permission) bool {
 
 // RolesWith lists who has the permission, for the table that people read.
 func RolesWith(p Permission) []Role { return slices.Clone(permissions[p]) }
+
+// OrgRoles and ProviderRoles list the roles in the order of a table.
+var (
+	OrgRoles      = []Role{RoleAdmin, RoleUser, RoleAuditor}
+	ProviderRoles = []Role{RoleOperator, RoleProviderAuditor}
+)
+
+// PermissionsOf lists what at least one of the roles may, in the order of
+// their names.
+func PermissionsOf(roles []Role) []Permission {
+	var list []Permission
+	for p, with := range permissions {
+		if slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(with, r) }) {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list
+}

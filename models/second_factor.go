@@ -32,6 +32,7 @@ type SignInChallenge struct {
 	UserID    UserID
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	SSO       []byte // sealed, for the session to come
 }
 
 // Factor is a second factor with its secret open.
@@ -139,6 +140,15 @@ func (s *System) ChallengedUser(ctx context.Context, tokenHash string) (User, er
 			Where("users.disabled_at IS NULL").Take(&u).Error, "sign-in")
 	})
 	return u, err
+}
+
+// ChallengeSSO is what single sign-on left with a challenge, sealed.
+func (s *System) ChallengeSSO(ctx context.Context, tokenHash string) ([]byte, error) {
+	var c SignInChallenge
+	err := s.reading(ctx, func(r *Reader) error {
+		return absent(r.tx.Take(&c, "token_hash = ?", tokenHash).Error, "sign-in")
+	})
+	return c.SSO, err
 }
 
 // Proof is what answers a challenge: the step of a right code, or the hash of

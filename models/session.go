@@ -18,6 +18,7 @@ type Session struct {
 	LastSeenAt time.Time
 	ExpiresAt  time.Time // absolute; idle time is checked against LastSeenAt
 	RevokedAt  *time.Time
+	SSO        []byte // sealed; only of one that single sign-on began
 }
 
 // SignedIn is who sits behind a request: a session, or a token and no session.

@@ -31,6 +31,9 @@ func revokeTokenURL(id models.TokenID) string {
 	return AccountURL + "/tokens/" + url.PathEscape(string(id)) + "/revoke"
 }
 
+// SSOURL begins single sign-on.
+const SSOURL = "/sign-in/sso"
+
 // SignInURL is the sign-in page that leads on to next.
 func SignInURL(next string) string { return withNext("/sign-in", next) }
 
@@ -54,7 +57,13 @@ type AccountProps struct {
 	FactorOn         bool
 	RecoveryLeft     int
 	PasswordMinChars int
-	TokenDaysMax     int
+	HasPassword      bool
+	// SSOLabel names the identity provider, "" without one; SSOEmail is who
+	// the account is there, "" while it isn't connected.
+	SSOLabel     string
+	SSOConnected bool
+	SSOEmail     string
+	TokenDaysMax int
 	// Refused is the form that came back, Problems what is wrong with it.
 	Refused  AccountForm
 	Problems map[string]string

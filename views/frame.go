@@ -23,6 +23,7 @@ const (
 	SectionNetwork          Section = "network"
 	SectionEdges            Section = "gateways"
 	SectionNone             Section = ""
+	SectionPeople           Section = "people"
 )
 
 func (s Section) ofProvider() bool {
@@ -80,6 +81,7 @@ func (f Frame) shell(title string, section Section, live bool) ui.Shell {
 			{Label: "Network", Icon: "network", URL: p.Network(), Current: section == SectionNetwork},
 			{Label: "Catalog", Icon: "stack-2", URL: p.Catalog(), Current: section == SectionCatalog},
 			f.tasksItem(section, live),
+			{Label: "People", Icon: "user", URL: p.People(), Current: section == SectionPeople},
 			{Label: "History", Icon: "history", URL: p.History(), Current: section == SectionHistory},
 		}
 		if f.Consoles {

@@ -36,6 +36,7 @@ const (
 	EntryConsoles ProviderEntry = "consoles"
 	EntryHistory  ProviderEntry = "history"
 	EntryHealth   ProviderEntry = "health"
+	EntryOutbox   ProviderEntry = "outbox"
 )
 
 // providerEntries is the sidebar, top to bottom.
@@ -54,6 +55,7 @@ var providerEntries = []struct {
 	{EntryConsoles, "Consoles", "terminal-2", ProviderConsolesURL},
 	{EntryHistory, "History", "history", ProviderHistoryURL},
 	{EntryHealth, "Health", "activity", ProviderHealthURL},
+	{EntryOutbox, "Outbox", "arrow-right", OutboxURL},
 }
 
 func providerNav(current ProviderEntry) []ui.NavItem {

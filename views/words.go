@@ -139,7 +139,7 @@ var actionNames = with(map[models.Action]string{
 
 var actionIcons = map[string]string{
 	"session": "key", "machine": "server-2", "task": "list-check", "console": "terminal-2", "access": "ban", "provider": "adjustments-horizontal",
-	"user": "user", "token": "key", "history": "history",
+	"user": "user", "token": "key", "member": "user", "history": "history",
 	"network": "network", "public_ip": "world", "service": "world-share", "node": "server-2", "firewall": "shield", "vpn": "shield-lock", "edge": "router",
 	"cloud": "cloud", "org": "building", "look": "search",
 }
@@ -210,6 +210,9 @@ func powerIcon(op models.PowerOp) string {
 
 // harsh ops pull the plug: they are asked about first.
 func harsh(op models.PowerOp) bool { return op == models.PowerStop || op == models.PowerReset }
+
+// RoleName is what people call a role.
+func RoleName(r models.Role) string { return roleName(r) }
 
 func roleName(r models.Role) string {
 	switch r {

@@ -28,10 +28,11 @@ import (
 // accepted and stay queued.
 type portal struct {
 	*testkit.World
-	server  *Server
-	factory *factory.Factory
-	network *network.Service
-	t       testing.TB
+	server   *Server
+	factory  *factory.Factory
+	network  *network.Service
+	t        testing.TB
+	identity *identity.Service
 }
 
 func newPortal(t testing.TB, db *models.DB) *portal {
@@ -50,15 +51,19 @@ func newPortalWith(t testing.TB, db *models.DB, o Options) *portal {
 	screens := console.New(w.System, console.Clients(func(models.CloudID) *vsphere.Client { return nil }),
 		console.Options{Node: "test", Origins: o.Origins()})
 	edges := network.New(w.System, network.Options{ServicePricePerHourMicros: 6000, Quarantine: time.Hour, Logger: testkit.Quiet()})
-	o.Logger = testkit.Quiet()
-	s, err := New(o, w.System, identity.New(w.System, 2), handlers.Rooms{Factory: machines, Console: screens,
+	if o.Logger == nil {
+		o.Logger = testkit.Quiet()
+	}
+	o.Outbox = true
+	people := identity.New(w.System, 2)
+	s, err := New(o, w.System, people, handlers.Rooms{Factory: machines, Console: screens,
 		Connector: factory.NewConnector(vsphere.PublicGuard(true)),
 		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()}),
 		Network:   edges})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &portal{World: w, server: s, factory: machines, network: edges, t: t}
+	return &portal{World: w, server: s, factory: machines, network: edges, identity: people, t: t}
 }
 
 // browser sends requests with a session's cookie, as a browser's own pages do.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -22,7 +23,7 @@ const (
 	// heartbeatEvery keeps what stands between from cutting a silent stream.
 	heartbeatEvery = 15 * time.Second
 	// recheckEvery is how often a stream looks whether its user may still see it.
-	recheckEvery = 5 * time.Second
+	recheckEvery = 4 * time.Second
 	// streamWriteTimeout is how long a browser may leave a message unread.
 	streamWriteTimeout = 20 * time.Second
 )
@@ -124,7 +125,9 @@ func (s *Server) stillProvider(c echo.Context) bool {
 }
 
 // ends says whether a change may take the org from whoever watches it.
-func ends(c models.Change) bool { return c.Kind == "org" || c.Kind == "look" || c.Kind == "member" }
+func ends(c models.Change) bool {
+	return slices.Contains([]string{"org", "look", "member", "token", "all"}, c.Kind)
+}
 
 // stillMember looks whether the session, or token, and the way into the org
 // live: the membership, or the look. A database that doesn't answer ends

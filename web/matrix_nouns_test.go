@@ -22,6 +22,8 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"consoles":          func(m *matrix, org string) string { return m.console(org) },
 	"provider/machines": func(m *matrix, _ string) string { return string(m.p.MachineOf(m.p.t, "acme", m.name()).ID) },
 	"provider/consoles": func(m *matrix, _ string) string { return m.console("acme") },
+	"people":            func(m *matrix, org string) string { return m.p.member(org) },
+	"invitations":       func(m *matrix, org string) string { return m.p.invitation(org) },
 
 	"provider/clouds":    func(m *matrix, _ string) string { return string(m.p.Public.ID) },
 	"provider/menu":      func(m *matrix, _ string) string { return string(m.p.Small.ID) },

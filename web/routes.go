@@ -33,7 +33,11 @@ func (s *Server) mount(h handlers.Handlers) {
 	root.POST("/sign-in", s.Anyone(s.oneByOne(h.Sessions.Create)))
 	root.GET("/sign-in/code", s.Anyone(h.Sessions.Code))
 	root.POST("/sign-in/code", s.Anyone(s.oneByOne(h.Sessions.Answer)))
+	root.GET("/sign-in/sso", s.Anyone(s.oneByOne(h.Sessions.StartSSO)))
+	root.GET("/sign-in/sso/callback", s.Anyone(s.oneByOne(h.Sessions.FinishSSO)))
 	root.POST("/sign-out", s.Anyone(h.Sessions.Delete))
+	root.GET("/invitation", s.Anyone(h.Invitations.Show))
+	root.POST("/invitation", s.Anyone(s.oneByOne(h.Invitations.Accept)))
 
 	root.GET("/", s.SignedIn(h.Orgs.Start))
 	root.GET("/console", s.Caller(h.Console.Socket))
@@ -50,6 +54,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	account.GET("/second-factor", s.SignedIn(h.Account.Factor))
 	account.POST("/second-factor/confirm", s.SignedIn(h.Account.ConfirmFactor))
 	account.POST("/second-factor/off", s.SignedIn(h.Account.EndFactor))
+	account.POST("/sso", s.SignedIn(h.Account.ConnectSSO))
 	account.POST("/tokens", s.SignedIn(h.Account.MakeToken))
 	account.POST("/tokens/:id/revoke", s.SignedIn(h.Account.RevokeToken))
 
@@ -81,6 +86,18 @@ func (s *Server) mount(h handlers.Handlers) {
 	org.GET("/tasks/:id", s.Org(models.OrgRead, h.Tasks.Show))
 	org.POST("/tasks/:id/cancel", s.Org(models.TaskControl, h.Tasks.Cancel))
 	org.POST("/tasks/:id/retry", s.Org(models.TaskControl, h.Tasks.Retry))
+
+	org.GET("/people", s.Org(models.PeopleRead, h.People.List))
+	org.POST("/people/invitations", s.Org(models.PeopleManage, h.People.Invite))
+	org.POST("/people/invitations/:id/resend", s.Org(models.PeopleManage, h.People.Resend))
+	org.POST("/people/invitations/:id/withdraw", s.Org(models.PeopleManage, h.People.Withdraw))
+	org.GET("/people/outbox", s.Org(models.PeopleManage, h.People.Outbox))
+	org.GET("/people/:id", s.Org(models.PeopleRead, h.People.Show))
+	org.POST("/people/:id/role", s.Org(models.PeopleManage, h.People.SetRole))
+	org.POST("/people/:id/disable", s.Org(models.PeopleManage, h.People.Disable))
+	org.POST("/people/:id/enable", s.Org(models.PeopleManage, h.People.Enable))
+	org.POST("/people/:id/remove", s.Org(models.PeopleManage, h.People.Remove))
+	org.GET("/permissions", s.Org(models.OrgRead, h.People.Permissions))
 
 	org.GET("/history", s.Org(models.HistoryRead, h.History.List))
 	org.GET("/history/export", s.Org(models.HistoryExport, h.History.Export))
@@ -136,4 +153,5 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))
 	provider.GET("/events", s.Provider(models.ProviderRead, s.providerEvents))
 	s.mountProvider(provider, h.Provider)
+	provider.GET("/outbox", s.Provider(models.ProviderRead, h.People.AllMail))
 }

@@ -76,6 +76,7 @@ func (p *portal) ids() (byNoun map[string]string, invented string) {
 	return map[string]string{
 		"machines": string(machine.ID), "tasks": string(p.activeTask(building)), "consoles": p.openConsole(machine, "user@acme.example"),
 		"history": string(p.events(models.EventFilter{})[0].ID),
+		"people":  string(p.User("user@acme.example").ID),
 	}, string(models.NewID[models.MachineID]())
 }
 

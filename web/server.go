@@ -46,7 +46,9 @@ type Options struct {
 	// the demo has any.
 	DemoAccounts []string
 	DemoPassword string
-	Logger       *slog.Logger
+	// Outbox says that mails are shown on a page instead of being sent.
+	Outbox bool
+	Logger *slog.Logger
 }
 
 // Server answers the portal's requests.
@@ -106,7 +108,7 @@ func New(o Options, system *models.System, service *identity.Service, rooms hand
 	e.HTTPErrorHandler = s.fail
 	e.Use(s.logged, s.secured, s.recovered, s.timely, s.bounded, s.sameOrigin, s.cleanText)
 	s.handlers = handlers.New(system, service, s.store, rooms, handlers.Options{
-		Lab: o.Lab, DemoAccounts: o.DemoAccounts, DemoPassword: o.DemoPassword,
+		Lab: o.Lab, DemoAccounts: o.DemoAccounts, DemoPassword: o.DemoPassword, Outbox: o.Outbox,
 	})
 	s.mount(s.handlers)
 	return s, nil

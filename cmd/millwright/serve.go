@@ -108,12 +108,19 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	if err := edges.Settle(ctx); err != nil { // what a first start needs at once; Run goes on with it
 		log.Warn("the network could not be looked after yet", "error", err)
 	}
-	server, err := web.New(reached, system, identity.New(system, hashesAtOnce), handlers.Rooms{
-		Factory: machines, Console: screens, Audit: histories, Network: edges, Connector: factory.NewConnector(o.guard())})
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.config.Portal.Listen)
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.config.Portal.Listen)
+	defer func() { _ = listener.Close() }()
+	people := identity.New(system, hashesAtOnce)
+	if err := o.singleSignOn(ctx, people, system, log); err != nil {
+		return err
+	}
+	server, err := web.New(reached, system, people, handlers.Rooms{
+		Factory: machines, Console: screens, Audit: histories, Network: edges, Connector: factory.NewConnector(o.guard()),
+		Invitations: o.invitations(people, system, queue, o.base(listener), log),
+	})
 	if err != nil {
 		return err
 	}
@@ -210,7 +217,7 @@ func closeClouds(ctx context.Context, clouds *factory.Clouds) {
 
 // webOptions says how the portal is reached.
 func (o portalOptions) webOptions(log *slog.Logger) (web.Options, error) {
-	w := web.Options{PublicURL: o.config.Portal.PublicURL, Lab: o.lab, DemoAccounts: o.demoAccounts, DemoPassword: o.demoPassword, Logger: log}
+	w := web.Options{PublicURL: o.config.Portal.PublicURL, Lab: o.lab, DemoAccounts: o.demoAccounts, DemoPassword: o.demoPassword, Outbox: o.lab, Logger: log}
 	for _, text := range o.config.Portal.TrustedProxies {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {

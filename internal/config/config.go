@@ -28,6 +28,8 @@ type Config struct {
 	Orgs          []Org          `yaml:"orgs"`
 	Network       Edge           `yaml:"network"`
 	Operators     []Person       `yaml:"operators"`
+	Mail          *Mail          `yaml:"mail"` // left out: invitations' links are handed over by hand
+	OIDC          *OIDC          `yaml:"oidc"` // left out: no single sign-on
 }
 
 // Portal is how this node serves.
@@ -242,6 +244,8 @@ func (c *Config) check(dir string) error {
 			bad("clouds: %s: %w", cl.Slug, err)
 		}
 	}
+	c.checkMail(dir, bad)
+	c.checkOIDC(dir, bad)
 	seen := map[string]bool{}
 	for _, t := range c.Templates {
 		unique("templates", seen, t.Slug)
@@ -317,25 +321,32 @@ func (c *Config) checkOrg(o Org, clouds map[string]bool, bad func(string, ...any
 	}
 }
 
-func (c *Cloud) readPassword(dir string) error {
+func (c *Cloud) readPassword(dir string) (err error) {
+	c.Password, err = secret(dir, "password", c.PasswordFile, c.PasswordEnv)
+	return err
+}
+
+// secret reads one from a file, beside the configuration where its path is
+// relative, or from the environment.
+func secret(dir, what, file, env string) (string, error) {
+	value := ""
 	switch {
-	case c.PasswordFile != "":
-		path := c.PasswordFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
+	case file != "":
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
 		}
-		text, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+		text, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
 		if err != nil {
-			return fmt.Errorf("password_file: %w", err)
+			return "", fmt.Errorf("%s_file: %w", what, err)
 		}
-		c.Password = strings.TrimRight(string(text), "\r\n")
-	case c.PasswordEnv != "":
-		c.Password = os.Getenv(c.PasswordEnv)
+		value = strings.TrimRight(string(text), "\r\n")
+	case env != "":
+		value = os.Getenv(env)
 	}
-	if c.Password == "" {
-		return errors.New("no password: set password_file or password_env")
+	if value == "" {
+		return "", fmt.Errorf("no %s: set %s_file or %s_env", what, what, what)
 	}
-	return nil
+	return value, nil
 }
 
 // Key reads the 32 bytes that seal secrets, from the environment or a file.

@@ -51,11 +51,17 @@ var ErrWrongCode = &models.Error{
 	Message: "This code isn't right, or it was used already. Wait for the next one and try again.",
 }
 
-func (s *Service) challenge(ctx context.Context, user models.User) error {
+// challenge keeps a sign-in waiting for its code; idToken is single sign-on's,
+// "" of a password's.
+func (s *Service) challenge(ctx context.Context, user models.User, idToken string) error {
 	token, now := newToken(), models.Now()
-	err := s.system.AddChallenge(ctx, models.SignInChallenge{
+	c := models.SignInChallenge{
 		TokenHash: hashToken(token), UserID: user.ID, CreatedAt: now, ExpiresAt: now.Add(ChallengeTime),
-	})
+	}
+	if idToken != "" {
+		c.SSO = s.system.SealSSO(c.TokenHash, idToken)
+	}
+	err := s.system.AddChallenge(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -99,6 +105,9 @@ func (s *Service) AnswerCode(ctx context.Context, a Attempt, challenge, code str
 		return "", who, s.refuseCode(ctx, a, user)
 	}
 	token, session, actor := freshSession(a, user)
+	if session.SSO, err = s.carrySSO(ctx, hashToken(challenge), session.ID); err != nil {
+		return "", who, err
+	}
 	err = s.system.AnswerChallenge(ctx, hashToken(challenge), proof, session, actor)
 	if errors.Is(err, models.ErrCodeTaken) {
 		return "", who, s.refuseCode(ctx, a, user)
@@ -110,6 +119,19 @@ func (s *Service) AnswerCode(ctx context.Context, a Attempt, challenge, code str
 		return "", who, err
 	}
 	return token, models.SignedIn{User: user, Session: session, Actor: actor}, s.forgetFailures(ctx, a)
+}
+
+// carrySSO hands what single sign-on left with the challenge to the session.
+func (s *Service) carrySSO(ctx context.Context, challengeHash string, session models.SessionID) ([]byte, error) {
+	sealed, err := s.system.ChallengeSSO(ctx, challengeHash)
+	if err != nil || len(sealed) == 0 {
+		return nil, err
+	}
+	idToken, err := s.system.OpenSSO(challengeHash, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return s.system.SealSSO(string(session), idToken), nil
 }
 
 // refuseCode counts a wrong code and tells the history.

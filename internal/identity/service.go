@@ -32,6 +32,7 @@ const emailMaxBytes = 254
 type Service struct {
 	system    *models.System
 	passwords *passwords
+	sso       *sso // nil without single sign-on
 }
 
 // New makes the service. simultaneousHashes bounds the memory that sign-ins
@@ -99,7 +100,7 @@ func (s *Service) SignIn(ctx context.Context, a Attempt) (token string, who mode
 	case err != nil:
 		return "", who, err
 	default:
-		return "", who, s.challenge(ctx, user)
+		return "", who, s.challenge(ctx, user, "")
 	}
 	return s.begin(ctx, a, user)
 }

@@ -150,6 +150,55 @@ func (s *Store) BeginChallenge(w http.ResponseWriter, r *http.Request, challenge
 	s.put(w, r, s.cookieName(r)+challengeSuffix, challenge, maxAge)
 }
 
+// invitationSuffix names the cookie that keeps an invitation's token from the
+// address bar.
+const invitationSuffix = "-invitation"
+
+// invitationTime is how long it is kept: long enough to sign in first. Seconds.
+const invitationTime = 3600
+
+// Invitation is the token of the invitation that the browser is looking at, ""
+// without one.
+func (s *Store) Invitation(r *http.Request) string {
+	cookie, err := r.Cookie(s.cookieName(r) + invitationSuffix)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+// KeepInvitation hands the browser an invitation's token; "" takes it away.
+// Nothing is kept that can't be one.
+func (s *Store) KeepInvitation(w http.ResponseWriter, r *http.Request, token string) {
+	maxAge := invitationTime
+	if len(token) != tokenLength {
+		token, maxAge = "", -1
+	}
+	s.put(w, r, s.cookieName(r)+invitationSuffix, token, maxAge)
+}
+
+// ssoSuffix names the cookie that binds a single sign-on to the browser that
+// began it.
+const ssoSuffix = "-sso"
+
+// SSO is what the browser kept when it left for the identity provider.
+func (s *Store) SSO(r *http.Request) string {
+	cookie, err := r.Cookie(s.cookieName(r) + ssoSuffix)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+// KeepSSO hands it to the browser; "" takes it away.
+func (s *Store) KeepSSO(w http.ResponseWriter, r *http.Request, start string) {
+	maxAge := int(SSOTime.Seconds())
+	if start == "" {
+		maxAge = -1
+	}
+	s.put(w, r, s.cookieName(r)+ssoSuffix, start, maxAge)
+}
+
 func (s *Store) setCookie(w http.ResponseWriter, r *http.Request, token string, maxAge int) {
 	s.put(w, r, s.cookieName(r), token, maxAge)
 }
