@@ -297,7 +297,7 @@ func (m *machine) unplug() {
 }
 
 // start runs the agent until the test's end.
-func (r *rig) start() {
+func (r *rig) start(flags ...string) {
 	r.t.Helper()
 	if r.log == nil {
 		f, err := os.Create(filepath.Join(filepath.Dir(r.state), "agent.log"))
@@ -311,8 +311,9 @@ func (r *rig) start() {
 			}
 		})
 	}
-	cmd := exec.Command(testkit.Binary(r.t), "edge", "--portal", r.portal.address, "--token-file", filepath.Join(filepath.Dir(r.state), "token"),
-		"--state", r.state, "--sockets", r.sockets, "--uplink", "up", "--trunk", "cloud0=trunk0;cloud1=trunk1", "--refuse", "203.0.113.1/32", "--tick", "1s")
+	args := append([]string{"edge", "--portal", r.portal.address, "--token-file", filepath.Join(filepath.Dir(r.state), "token"),
+		"--state", r.state, "--sockets", r.sockets, "--uplink", "up", "--trunk", "cloud0=trunk0;cloud1=trunk1", "--refuse", "203.0.113.1/32", "--tick", "1s"}, flags...)
+	cmd := exec.Command(testkit.Binary(r.t), args...)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	r.must(r.gateway.do(cmd.Start))
 	r.agent, r.ended = cmd, make(chan struct{})
