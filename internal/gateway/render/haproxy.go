@@ -102,7 +102,9 @@ func listen(b *strings.Builder, s edge.Service, states bool) {
 		b.WriteString("\tretry-on conn-failure empty-response\n" +
 			"\thttp-request disable-l7-retry if !{ method GET HEAD OPTIONS }\n")
 	} else {
-		fmt.Fprintf(b, "\tmode tcp\n\ttcp-request connection reject if { nbsrv(%s) eq 0 }\n", Proxy(s))
+		// No rule that refuses while no server is up: a process that is just
+		// starting counts none for a moment, and would refuse what comes then.
+		b.WriteString("\tmode tcp\n")
 	}
 	check := ""
 	if m := s.Monitor; m != nil {

@@ -63,9 +63,6 @@ func NFT(org edge.Org, o NFTOptions) Ruleset {
 	hash := hex.EncodeToString(sum[:8])
 	var b strings.Builder
 	fmt.Fprintf(&b, "add table ip %s\nflush table ip %s\n", Table, Table)
-	// A set that is there keeps its elements over the flush of rules.
-	fmt.Fprintf(&b, "add map ip %s mw_services { type ipv4_addr . inet_proto . inet_service : mark ; }\nflush map ip %s mw_services\n", Table, Table)
-	fmt.Fprintf(&b, "add set ip %s mw_sources { type mark . ipv4_addr ; flags interval ; }\nflush set ip %s mw_sources\n", Table, Table)
 	keep := map[string]bool{}
 	for _, s := range org.Services { // a disabled one keeps its numbers
 		keep[CounterIn(s.Mark)], keep[CounterOut(s.Mark)], keep[CounterNew(s.Mark)] = true, true, true
@@ -153,22 +150,6 @@ func (r *ruler) objects() {
 		fmt.Fprintf(r, "\tct timeout mw_idle_%d {\n\t\tprotocol udp\n\t\tl3proto ip\n\t\tpolicy = { unreplied : %d, replied : %d }\n\t}\n",
 			seconds, min(seconds, 30), seconds)
 	}
-	var services, sources []string
-	for _, s := range r.services {
-		services = append(services, fmt.Sprintf("%s . %s . %d : %d", s.PublicIP, l4(s), s.Port, s.Mark))
-		for _, from := range s.Sources {
-			sources = append(sources, fmt.Sprintf("%d . %s", s.Mark, from))
-		}
-	}
-	fmt.Fprintf(r, "\tmap mw_services {\n\t\ttype ipv4_addr . inet_proto . inet_service : mark\n%s\t}\n", elements(services))
-	fmt.Fprintf(r, "\tset mw_sources {\n\t\ttype mark . ipv4_addr\n\t\tflags interval\n%s\t}\n", elements(sources))
-}
-
-func elements(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return "\t\telements = { " + strings.Join(list, ",\n\t\t\t") + " }\n"
 }
 
 func l4(s edge.Service) string {
@@ -182,7 +163,11 @@ func (r *ruler) classify() {
 	if len(r.services) == 0 {
 		return
 	}
-	r.line("ct state new ct mark set ip daddr . meta l4proto . th dport map @mw_services")
+	services := make([]string, 0, len(r.services))
+	for _, s := range r.services {
+		services = append(services, fmt.Sprintf("%s . %s . %d : %d", s.PublicIP, l4(s), s.Port, s.Mark))
+	}
+	r.line("ct state new ct mark set ip daddr . meta l4proto . th dport map { %s }", strings.Join(services, ", "))
 	marks := map[int][]string{}
 	for _, s := range r.services {
 		if s.Protocol == edge.ProtocolUDP {
@@ -198,10 +183,26 @@ func (r *ruler) classify() {
 	}
 }
 
-// gate lets those in whom a service's own list names.
+// gate lets those in whom a service's own list names. Sets are part of their
+// rule, never named: the contents of a named one would change at another moment
+// than the rules. Services for everybody have a set of their own, because one
+// of ranges is filled only when the kernel has taken all the rest.
 func (r *ruler) gate() {
-	if len(r.services) > 0 {
-		r.line("ct mark . ip saddr @mw_sources accept")
+	var everybody, listed []string
+	for _, s := range r.services {
+		for _, from := range s.Sources {
+			if from == "0.0.0.0/0" {
+				everybody = append(everybody, strconv.Itoa(s.Mark))
+			} else {
+				listed = append(listed, fmt.Sprintf("%d . %s", s.Mark, from))
+			}
+		}
+	}
+	if len(everybody) > 0 {
+		r.line("ct mark { %s } accept", strings.Join(everybody, ", "))
+	}
+	if len(listed) > 0 {
+		r.line("ct mark . ip saddr { %s } accept", strings.Join(listed, ", "))
 	}
 	r.line("drop")
 }
