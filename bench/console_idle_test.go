@@ -61,10 +61,10 @@ func (c *idleConsole) read(shown chan<- struct{}) {
 func idle(b *testing.B, site *consoleSite, sessions int) {
 	b.Helper()
 	// One first, so that what is made once isn't counted a thousandfold.
-	first := openMany(b, site, 1)
+	open := openMany(b, site, 1)
 	before := settledKiB(b, site)
 	start := time.Now()
-	open := append(first, openMany(b, site, sessions-1)...)
+	open = append(open, openMany(b, site, sessions-1)...)
 	took := time.Since(start)
 	after := settledKiB(b, site)
 	busy := cpuSeconds(b, site.cmd.Process.Pid)

@@ -29,9 +29,9 @@ import (
 
 // portalOptions is what the portal's process is told.
 type portalOptions struct {
-	Database string
-	Screen   screenAddresses
-	TLS      bool // on both sides
+	Database string          `json:"database"`
+	Screen   screenAddresses `json:"screen"`
+	TLS      bool            `json:"tls"` // on both sides
 }
 
 // playPortal is a whole portal on one database, whose machines' screens are
@@ -61,7 +61,7 @@ func playPortal(ctx context.Context, options json.RawMessage) (any, error) {
 	system := db.System()
 	settings := web.Options{PublicURL: origin, Logger: testkit.Quiet()}
 	screens := console.New(system, synthetic(o), consoleOptions(o, settings))
-	server, err := web.New(settings, system, identity.New(system, 2), handlers.Rooms{
+	server, err := web.New(settings, system, identity.New(system, 2), handlers.Rooms{ //nolint:contextcheck // each request brings its own
 		Factory: factory.New(system, queue, factory.NewClouds(), factory.Options{Logger: testkit.Quiet()}),
 		Console: screens, Audit: audit.New(system, audit.Options{Logger: testkit.Quiet()})})
 	if err != nil {
@@ -118,7 +118,7 @@ type consoleSite struct {
 	cookie string
 }
 
-var loopbackTLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // our own process on loopback
+var loopbackTLS = &tls.Config{InsecureSkipVerify: true}
 
 func newConsoleSite(b *testing.B, screen screenAddresses, secure bool) *consoleSite {
 	b.Helper()
@@ -186,7 +186,10 @@ func (s *consoleSite) open() (*socketStream, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	var ticket struct{ Ticket, URL string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+		URL    string `json:"url"`
+	}
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(answer.Body)
 		return nil, &refusedError{answer.Status + ": " + string(text)}

@@ -75,7 +75,7 @@ func websockifyWay(b *testing.B, screen screenAddresses, secure bool) *way {
 		}
 		scheme, args = "wss", []string{"--cert", file, "--ssl-only", "--ssl-target", address, screen.TLS}
 	}
-	cmd := exec.Command("websockify", args...) //nolint:gosec // fixed program
+	cmd := exec.Command("websockify", args...)
 	if err := cmd.Start(); err != nil {
 		b.Fatalf("websockify (task deps installs it): %v", err)
 	}

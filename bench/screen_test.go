@@ -46,8 +46,11 @@ const (
 // screenAddresses is where the synthetic screen is served, and how its
 // certificate is known.
 type screenAddresses struct {
-	TCP, TLS, WebSocket, SecureWebSocket string // host:port
-	Thumbprint                           string // SHA-256
+	TCP             string `json:"tcp"` // host:port, as all of them
+	TLS             string `json:"tls"`
+	WebSocket       string `json:"websocket"`
+	SecureWebSocket string `json:"secure_websocket"`
+	Thumbprint      string `json:"thumbprint"` // SHA-256
 }
 
 // playScreen serves the same stream four ways.
@@ -135,8 +138,8 @@ func update(width, height int) []byte {
 	text := make([]byte, 16+4*width*height)
 	text[0] = rawMessage
 	binary.BigEndian.PutUint16(text[2:], 1)
-	binary.BigEndian.PutUint16(text[8:], uint16(width))   //nolint:gosec // at most 1280
-	binary.BigEndian.PutUint16(text[10:], uint16(height)) //nolint:gosec // at most 800
+	binary.BigEndian.PutUint16(text[8:], uint16(width))
+	binary.BigEndian.PutUint16(text[10:], uint16(height))
 	for i := 16; i < len(text); i++ {
 		text[i] = byte(i * 7)
 	}
@@ -162,7 +165,7 @@ func (s *socketStream) Read(p []byte) (int, error) {
 			s.rest = r
 		}
 		n, err := s.rest.Read(p)
-		if err == io.EOF { //nolint:errorlint // as Read returns it
+		if err == io.EOF {
 			s.rest, err = nil, nil
 			if n == 0 {
 				continue
