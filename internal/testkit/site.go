@@ -34,7 +34,7 @@ func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site
 	s := &Site{t: t, database: database, config: filepath.Join(dir, "millwright.yaml"), addr: FreeAddr(t),
 		env: []string{"MILLWRIGHT_KEY=" + base64.StdEncoding.EncodeToString(Key)}}
 	var b strings.Builder
-	fmt.Fprintf(&b, "portal: {listen: %q, public_url: %q, node: crash-test}\nclouds:\n", s.addr, "http://"+s.addr)
+	b.WriteString(s.portal(s.addr, "crash-test") + "clouds:\n")
 	template, _ := lab.TemplateBySlug("debian-13")
 	images := []string{}
 	networks := []string{}
@@ -55,6 +55,32 @@ func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site
 		t.Fatal(err)
 	}
 	return s
+}
+
+// portal is the configuration's part that differs between nodes.
+func (s *Site) portal(listen, node string) string {
+	return fmt.Sprintf("portal: {listen: %q, public_url: %q, node: %s}\n", listen, "http://"+s.addr, node)
+}
+
+// Addr is where browsers find the site: the one node's address, or that of
+// the balancer that a test puts there.
+func (s *Site) Addr() string { return s.addr }
+
+// StartNode serves as one node of several behind a balancer at Addr, until
+// the test ends or the node is killed.
+func (s *Site) StartNode(node, listen string) *Process {
+	s.t.Helper()
+	text, err := os.ReadFile(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	config := filepath.Join(s.t.TempDir(), node+".yaml")
+	if err := os.WriteFile(config, []byte(strings.Replace(string(text), s.portal(s.addr, "crash-test"), s.portal(listen, node), 1)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	p := Run(s.t, s.env, "serve", "--config", config, "--database", s.database)
+	p.WaitLine(s.t, "ready ", 60*time.Second)
+	return p
 }
 
 // Start serves until the test ends or the portal is killed.
