@@ -169,7 +169,7 @@ func (w *Writer) recordFor(org OrgID, e Event) error {
 // encode renders the canonical JSON. encoding/json sorts a map's keys.
 func (e *AuditEvent) encode() (string, error) {
 	return canonical(map[string]any{
-		"id": e.ID, "org": e.OrgID, "at": e.At.Format("2006-01-02T15:04:05.000000Z"),
+		"id": e.ID, "org": e.OrgID, "at": e.At.Format(bodyTime),
 		"actor":   map[string]any{"kind": e.ActorKind, "id": e.ActorID, "name": e.ActorName},
 		"session": e.SessionID, "source": e.Source, "action": e.Action,
 		"object":  map[string]any{"kind": e.ObjectKind, "id": e.ObjectID, "name": e.ObjectName},

@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,51 +37,6 @@ type AuditCheckpoint struct {
 type LinkedEvent struct {
 	Link  AuditLink
 	Event *AuditEvent
-}
-
-// BodyMatches says whether the columns, which pages show, still say what the
-// body does, which the chain is made over. A body may say more: a later version
-// adds to what it says, and never changes what earlier ones said.
-func (e *AuditEvent) BodyMatches() bool {
-	var told struct {
-		ID    EventID   `json:"id"`
-		Org   OrgID     `json:"org"`
-		At    time.Time `json:"at"`
-		Actor struct {
-			Kind ActorKind `json:"kind"`
-			ID   string    `json:"id"`
-			Name string    `json:"name"`
-		} `json:"actor"`
-		Session SessionID `json:"session"`
-		Source  string    `json:"source"`
-		Action  Action    `json:"action"`
-		Object  struct {
-			Kind string `json:"kind"`
-			ID   string `json:"id"`
-			Name string `json:"name"`
-		} `json:"object"`
-		Outcome Outcome         `json:"outcome"`
-		Before  json.RawMessage `json:"before"`
-		After   json.RawMessage `json:"after"`
-		Request string          `json:"request"`
-	}
-	if json.Unmarshal([]byte(e.Body), &told) != nil || !told.At.Equal(e.At) {
-		return false
-	}
-	for _, pair := range [...][2]string{
-		{string(e.ID), string(told.ID)}, {string(e.OrgID), string(told.Org)},
-		{string(e.ActorKind), string(told.Actor.Kind)}, {e.ActorID, told.Actor.ID}, {e.ActorName, told.Actor.Name},
-		{string(e.SessionID), string(told.Session)}, {e.Source, told.Source}, {string(e.Action), string(told.Action)},
-		{e.ObjectKind, told.Object.Kind}, {e.ObjectID, told.Object.ID}, {e.ObjectName, told.Object.Name},
-		{string(e.Outcome), string(told.Outcome)}, {orNull(e.Before), string(told.Before)}, {orNull(e.After), string(told.After)},
-		{e.RequestID, told.Request},
-	} {
-		// Bytes that are no UTF-8 became replacement characters in the body.
-		if pair[0] != pair[1] && string([]rune(pair[0])) != pair[1] {
-			return false
-		}
-	}
-	return true
 }
 
 // noLink picks the events that are not in the chain yet.
@@ -126,27 +80,10 @@ func (r *Reader) Unlinked(since time.Time, limit int) ([]AuditEvent, error) {
 
 // Links returns the links behind a sequence, in order, with their events.
 func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
-	var links []AuditLink
-	if err := r.tx.Where("sequence > ?", after).Order("sequence").Limit(limit).Find(&links).Error; err != nil {
-		return nil, err
-	}
-	if len(links) == 0 {
-		return nil, nil
-	}
-	ids := r.tx.Model(&AuditLink{}).Select("event_id").Where("sequence BETWEEN ? AND ?", links[0].Sequence, links[len(links)-1].Sequence)
-	var events []AuditEvent
-	if err := r.tx.Where("id IN (?)", ids).Find(&events).Error; err != nil {
-		return nil, err
-	}
-	byID := make(map[EventID]*AuditEvent, len(events))
-	for i := range events {
-		byID[events[i].ID] = &events[i]
-	}
-	rows := make([]LinkedEvent, len(links))
-	for i, l := range links {
-		rows[i] = LinkedEvent{Link: l, Event: byID[l.EventID]}
-	}
-	return rows, nil
+	q := r.tx.Model(&AuditLink{}).Select(linkColumns+", "+eventColumns).
+		Joins("LEFT JOIN audit_events ON audit_events.id = audit_links.event_id AND audit_events.org_id = audit_links.org_id").
+		Where("audit_links.sequence > ?", after).Order("audit_links.sequence").Limit(limit)
+	return r.linkedRows(q, limit)
 }
 
 // LinkedBody is a link with its event's text, nil where there is none.
@@ -180,35 +117,24 @@ func (r *Reader) Bodies(after int64, limit int) ([]LinkedBody, error) {
 // through, and the id up to which was looked, "" at the end of the history.
 // The filter's page counts for nothing.
 func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, EventID, error) {
-	q := r.tx.Model(&AuditEvent{}).Where(orgsOwnID+" > ?", after)
+	q := r.tx.Model(&AuditEvent{}).Select(linkColumns+", "+eventColumns).
+		Joins("LEFT JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
+		Where(orgsOwnID+" > ?", after)
 	if !f.From.IsZero() {
 		q = q.Where(orgsOwnID+" >= ?", oldestID(f.From.Add(-skew)))
 	}
 	if !f.To.IsZero() {
 		q = q.Where(orgsOwnID+" < ?", oldestID(f.To.Add(skew)))
 	}
-	var events []AuditEvent
-	if err := q.Order(orgsOwnID).Limit(limit).Find(&events).Error; err != nil {
-		return nil, "", err
-	}
-	upTo := EventID("")
-	if len(events) == limit {
-		upTo = events[limit-1].ID
-	}
-	events = slices.DeleteFunc(events, func(e AuditEvent) bool { return !f.Matches(&e) })
-	ids := make([]EventID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID
-	}
-	links, err := r.linksOf(ids)
+	rows, err := r.linkedRows(q.Order(orgsOwnID).Limit(limit), limit)
 	if err != nil {
 		return nil, "", err
 	}
-	rows := make([]LinkedEvent, len(events))
-	for i := range events {
-		rows[i] = LinkedEvent{Link: links[events[i].ID], Event: &events[i]}
+	upTo := EventID("")
+	if len(rows) == limit {
+		upTo = rows[limit-1].Event.ID
 	}
-	return rows, upTo, nil
+	return slices.DeleteFunc(rows, func(l LinkedEvent) bool { return !f.Matches(l.Event) }), upTo, nil
 }
 
 func (r *Reader) linksOf(ids []EventID) (map[EventID]AuditLink, error) {

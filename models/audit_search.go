@@ -2,6 +2,8 @@ package models
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,9 +21,9 @@ import (
 // history than in a short one.
 
 const (
-	// firstBlocks is how many blocks are asked at first; each time fourfold, up
+	// firstBlocks is how many blocks are asked at first; each time eightfold, up
 	// to mostBlocks.
-	firstBlocks = 1
+	firstBlocks = 8
 	mostBlocks  = 4096
 	// rareMax is how many places a word may have in the index to be called rare.
 	rareMax = 256
@@ -68,12 +70,38 @@ func (r *Reader) searchOrg(org OrgID, f EventFilter, cursor EventID, down bool, 
 	if f.wordless() {
 		return nil, nil
 	}
+	if done, err := h.glance(); done || err != nil {
+		return h.found, err
+	}
 	for _, look := range []func() error{h.byTime, h.byID, h.unindexed, h.byWord} {
 		if err := look(); err != nil {
 			return nil, err
 		}
 	}
 	return h.found, nil
+}
+
+// glance looks at one page of events as they come: nearly every event has a
+// word that is common, and the index would have to be asked for all of them.
+// What it has seen, nobody looks at again.
+func (h *hunt) glance() (done bool, err error) {
+	if h.f.Text == "" || h.f.Action != "" || h.f.Outcome != "" || h.f.Object != "" {
+		return false, nil
+	}
+	var rows []AuditEvent
+	if err := h.events().Omit("body").Limit(h.wanted + 1).Find(&rows).Error; err != nil {
+		return false, err
+	}
+	h.keep(rows)
+	if len(rows) <= h.wanted || len(h.found) >= h.wanted {
+		return true, nil
+	}
+	if last := rows[len(rows)-1].ID; h.down {
+		h.high = last
+	} else {
+		h.low = last
+	}
+	return false, nil
 }
 
 // events is the org's (all, where there is none), in the page's order, between its ends.
@@ -195,24 +223,36 @@ func (h *hunt) unindexed() error {
 	if len(h.terms) == 0 {
 		return nil
 	}
-	next, err := h.r.nextBlock(h.org)
+	var last []auditBlock
+	if err := h.r.tx.Where("org_id = ?", h.org).Order("block DESC").Limit(1).Find(&last).Error; err != nil {
+		return err
+	}
+	indexed, newest := int64(0), EventID("")
+	if len(last) > 0 {
+		indexed, newest = (last[0].Block+1)*blockSize, last[0].HighID
+	}
+	// Where the tail begins keeps the search from going on into what is indexed.
+	var tail struct{ Low, High *EventID }
+	err := h.r.tx.Model(&AuditLink{}).Select("MIN(event_id) AS low, MAX(event_id) AS high").
+		Where("org_id = ? AND sequence > ?", h.org, indexed).Scan(&tail).Error
 	if err != nil {
 		return err
 	}
-	var head []AuditLink
-	if err := h.r.tx.Where("org_id = ?", h.org).Order("sequence DESC").Limit(1).Find(&head).Error; err != nil {
-		return err
+	low := EventID("")
+	if tail.High != nil {
+		newest = max(newest, *tail.High)
 	}
-	fresh := h.likely(h.events()).Where(noLink)
-	if len(head) > 0 {
-		fresh = fresh.Where(h.id()+" >= ?", oldestID(timeOfID(head[0].EventID).Add(-unlinkedFor)))
-		linked := h.likely(h.events()).Joins("JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
-			Where("audit_links.sequence > ?", next*blockSize)
-		if err := h.scan(linked); err != nil {
-			return err
-		}
+	if newest != "" {
+		low = oldestID(timeOfID(newest).Add(-unlinkedFor))
 	}
-	return h.scan(fresh)
+	if tail.Low != nil {
+		low = min(low, *tail.Low)
+	}
+	if h.high != "" && h.high <= low {
+		return nil
+	}
+	return h.scan(h.likely(h.events()).Where(h.id()+" >= ?", low).Where(
+		"NOT EXISTS (SELECT 1 FROM audit_links WHERE audit_links.event_id = audit_events.id AND audit_links.sequence <= ?)", indexed))
 }
 
 // likely has the database leave out what can't match, as far as it can tell:
@@ -224,10 +264,12 @@ func (h *hunt) likely(q *gorm.DB) *gorm.DB {
 	if h.f.Outcome != "" {
 		q = q.Where("audit_events.outcome = ?", h.f.Outcome)
 	}
-	for _, t := range h.terms {
-		if !t.exact && !strings.ContainsFunc(t.word, func(r rune) bool { return r > unicode.MaxASCII }) {
-			q = q.Where("LOWER(audit_events.body) LIKE ? ESCAPE '\\'", likeText(t.word))
-		}
+	for column, text := range map[string]string{"actor_name": h.f.Actor, "object_name": h.f.Object, "body": h.f.Text} {
+		eachRun(text, func(run string) {
+			if run = clip(run); !strings.ContainsFunc(run, func(r rune) bool { return r > unicode.MaxASCII }) {
+				q = q.Where("LOWER(audit_events."+column+") LIKE ? ESCAPE '\\'", likeText(run))
+			}
+		})
 	}
 	return q
 }
@@ -241,22 +283,15 @@ func (h *hunt) byWord() error {
 	if len(h.terms) == 0 {
 		return nil
 	}
-	rare, err := h.rare()
-	if err != nil {
-		return err
-	}
-	if rare != nil {
-		if len(rare) == 0 {
-			return nil
+	var last *auditBlock
+	seek := h.narrow()
+	for size := firstBlocks; ; size = min(size*8, mostBlocks) {
+		if seek {
+			if done, err := h.byRareWord(); done || err != nil {
+				return err
+			}
 		}
-		var blocks []auditBlock
-		if err := h.sorted(h.spanning()).Where("block IN ?", slices.Collect(maps.Keys(rare))).Find(&blocks).Error; err != nil {
-			return err
-		}
-		_, err := h.search(blocks)
-		return err
-	}
-	for size, last := firstBlocks, (*auditBlock)(nil); ; size = min(size*4, mostBlocks) {
+		seek = last == nil && !seek // once: what is common stays so
 		blocks, err := h.blocks(last, size)
 		if err != nil || len(blocks) == 0 {
 			return err
@@ -266,6 +301,30 @@ func (h *hunt) byWord() error {
 		}
 		last = &blocks[len(blocks)-1]
 	}
+}
+
+// narrow says whether one of the words is likely to be rare, so that it is
+// looked up before the first blocks are asked in turns.
+func (h *hunt) narrow() bool {
+	return slices.ContainsFunc(h.terms, func(t term) bool { return !t.exact && strings.ContainsFunc(t.word, unicode.IsDigit) })
+}
+
+// byRareWord goes to the blocks that have the words that are rare; done says
+// that there were such.
+func (h *hunt) byRareWord() (done bool, err error) {
+	rare, err := h.rare()
+	if err != nil || rare == nil {
+		return false, err
+	}
+	if len(rare) == 0 {
+		return true, nil
+	}
+	var blocks []auditBlock
+	if err := h.r.among(h.sorted(h.spanning()), "block", slices.Collect(maps.Keys(rare))).Find(&blocks).Error; err != nil {
+		return false, err
+	}
+	_, err = h.search(blocks)
+	return true, err
 }
 
 // spanning are the blocks that may have something between the page's ends.
@@ -358,24 +417,58 @@ func (h *hunt) hits(blocks []auditBlock) (hits map[int64]*places, err error) {
 	for i, b := range blocks {
 		numbers[i] = b.Block
 	}
+	these := make([]map[int64]*places, len(h.terms))
+	var unknown []string
+	var words []any
 	for i, t := range h.terms {
-		these := h.known[i]
-		if these == nil {
-			if these, err = h.r.wordIn(h.org, t, numbers); err != nil {
-				return nil, err
+		these[i] = map[int64]*places{}
+		switch {
+		case len(h.known) > 0 && h.known[i] != nil:
+			these[i] = h.known[i]
+		case t.exact:
+			unknown, words = append(unknown, "word = ?"), append(words, t.word)
+		default:
+			unknown, words = append(unknown, "word >= ? AND word < ?"), append(words, t.word, t.above())
+		}
+	}
+	if len(unknown) > 0 {
+		q := h.r.among(h.r.tx.Model(&auditWord{}).Where("org_id = ?", h.org), "block", numbers).Where("("+strings.Join(unknown, " OR ")+")", words...)
+		err := eachWord(q, func(row auditWord) {
+			for i, t := range h.terms {
+				if (len(h.known) == 0 || h.known[i] == nil) && (row.Word == t.word || !t.exact && strings.HasPrefix(row.Word, t.word)) {
+					unite(these[i], row)
+				}
 			}
+		})
+		if err != nil {
+			return nil, err
 		}
+	}
+	for i := range h.terms {
 		if i == 0 {
-			hits = these
+			hits = these[i]
 		} else {
-			hits = meeting(hits, these)
+			hits = meeting(hits, these[i])
 		}
-		if len(hits) == 0 {
-			return nil, nil
-		}
-		numbers = slices.Collect(maps.Keys(hits))
 	}
 	return hits, nil
+}
+
+// eachWord reads the rows by hand: a word that begins many may have thousands.
+func eachWord(q *gorm.DB, fn func(auditWord)) (err error) {
+	rows, err := q.Select("block", "word", "places").Rows()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var row auditWord
+		if err := rows.Scan(&row.Block, &row.Word, &row.Places); err != nil {
+			return err
+		}
+		fn(row)
+	}
+	return rows.Err()
 }
 
 // at reads the events in these places of the chain.
@@ -384,32 +477,53 @@ func (h *hunt) at(sequences []int64) ([]AuditEvent, error) {
 	if len(sequences) == 0 {
 		return nil, nil
 	}
-	ids := h.r.tx.Model(&AuditLink{}).Select("event_id").Where("org_id = ? AND sequence IN ?", h.org, sequences)
-	return rows, h.events().Omit("body").Where("audit_events.id IN (?)", ids).Limit(h.wanted + h.spare(len(sequences))).Find(&rows).Error
-}
-
-// spare makes room for those that the index names and the filter doesn't let
-// through. Where words alone were asked for there are none.
-func (h *hunt) spare(named int) int {
-	if h.f.Actor == "" && h.f.Object == "" && h.f.From.IsZero() && h.f.To.IsZero() {
-		return 0
+	links := h.r.among(h.r.tx.Model(&AuditLink{}).Where("org_id = ?", h.org), "sequence", sequences)
+	if len(sequences) <= 2*h.wanted {
+		return rows, h.within(h.r.tx.Model(&AuditEvent{}).Where("audit_events.org_id = ?", h.org)).Omit("body").
+			Where("audit_events.id IN (?)", links.Select("event_id")).Find(&rows).Error
 	}
-	return named
-}
-
-// wordIn says where in these blocks the term is.
-func (r *Reader) wordIn(org OrgID, t term, blocks []int64) (map[int64]*places, error) {
-	q := r.tx.Where("org_id = ? AND block IN ?", org, blocks)
-	if t.exact {
-		q = q.Where("word = ?", t.word)
-	} else {
-		q = q.Where("word >= ? AND word < ?", t.word, t.above())
-	}
-	var rows []auditWord
-	if err := q.Select("block", "places").Find(&rows).Error; err != nil {
+	// Many: in order, until there are enough.
+	var ids []EventID
+	if err := h.withinIDs(links).Pluck("event_id", &ids).Error; err != nil {
 		return nil, err
 	}
-	return united(rows), nil
+	slices.SortFunc(ids, h.before)
+	matching := 0
+	for some := range slices.Chunk(ids, h.wanted) {
+		var part []AuditEvent
+		if err := h.r.tx.Omit("body").Where("org_id = ? AND id IN ?", h.org, some).Find(&part).Error; err != nil {
+			return nil, err
+		}
+		for i := range part {
+			if h.f.Matches(&part[i]) {
+				matching++
+			}
+		}
+		if rows = append(rows, part...); matching >= h.wanted {
+			break
+		}
+	}
+	return rows, nil
+}
+
+// withinIDs is within, for links.
+func (h *hunt) withinIDs(q *gorm.DB) *gorm.DB {
+	if h.low != "" {
+		q = q.Where("event_id > ?", h.low)
+	}
+	if h.high != "" {
+		q = q.Where("event_id < ?", h.high)
+	}
+	return q
+}
+
+// among narrows to these numbers, as one value however many they are.
+func (r *Reader) among(q *gorm.DB, column string, numbers []int64) *gorm.DB {
+	text := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(numbers), "[]")), ",")
+	if r.db.kind == PostgreSQL {
+		return q.Where(column+" = ANY (CAST(? AS bigint[]))", "{"+text+"}")
+	}
+	return q.Where(column+" IN (SELECT value FROM json_each(?))", "["+text+"]")
 }
 
 // rare returns where the events may be by those of the words that are rare,
@@ -421,19 +535,19 @@ func (h *hunt) rare() (map[int64]*places, error) {
 		if t.exact {
 			continue
 		}
-		var rows []auditWord
-		err := h.r.tx.Select("block", "places").Where("org_id = ? AND word >= ? AND word < ?", h.org, t.word, t.above()).Limit(rareMax).Find(&rows).Error
-		if err != nil {
+		n, there := 0, map[int64]*places{}
+		q := h.r.tx.Model(&auditWord{}).Where("org_id = ? AND word >= ? AND word < ?", h.org, t.word, t.above()).Limit(rareMax)
+		if err := eachWord(q, func(row auditWord) { n++; unite(there, row) }); err != nil {
 			return nil, err
 		}
-		if len(rows) == rareMax {
+		if n == rareMax {
 			continue
 		}
-		h.known[i] = united(rows)
+		h.known[i] = there
 		if found == nil {
-			found = united(rows)
+			found = there
 		} else {
-			found = meeting(found, h.known[i])
+			found = meeting(found, there)
 		}
 		if len(found) == 0 {
 			break
@@ -442,17 +556,13 @@ func (h *hunt) rare() (map[int64]*places, error) {
 	return found, nil
 }
 
-func united(rows []auditWord) map[int64]*places {
-	by := make(map[int64]*places, len(rows))
-	for _, row := range rows {
-		p := decodePlaces(row.Places)
-		if by[row.Block] == nil {
-			by[row.Block] = &p
-		} else {
-			by[row.Block].unite(&p)
-		}
+func unite(by map[int64]*places, row auditWord) {
+	p := decodePlaces(row.Places)
+	if by[row.Block] == nil {
+		by[row.Block] = &p
+	} else {
+		by[row.Block].unite(&p)
 	}
-	return by
 }
 
 func meeting(a, b map[int64]*places) map[int64]*places {

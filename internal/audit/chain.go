@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millwright/millwright/models"
 )
@@ -39,6 +40,15 @@ type entry struct {
 	body     string
 	missing  bool // the event itself isn't there
 	altered  bool // its columns don't say what its body does
+	told     *head
+}
+
+// head is what a body says of its place: the columns' word where they have
+// been compared with the body, else nil.
+type head struct {
+	id  models.EventID
+	org models.OrgID
+	at  time.Time
 }
 
 func (e *entry) matches(org models.OrgID, previous string, body string) bool {
@@ -53,6 +63,9 @@ func entryOf(row models.LinkedEvent) entry {
 	}
 	e.body = row.Event.Body
 	e.altered = !row.Event.BodyMatches() || row.Event.ID != e.event
+	if !e.altered {
+		e.told = &head{id: row.Event.ID, org: row.Event.OrgID, at: row.Event.At.UTC()}
+	}
 	return e
 }
 

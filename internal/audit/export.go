@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -175,8 +176,12 @@ func (e *Export) finish(w io.Writer, b []byte, foot footer) error {
 	return err
 }
 
-// each hands over what the filter lets through, oldest first.
+// each hands over what the filter lets through, oldest first; all of it in the
+// order of the chain, where there is no filter.
 func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) error {
+	if e.head.Complete {
+		return e.all(ctx, fn)
+	}
 	for after := models.EventID(""); ; {
 		var rows []models.LinkedEvent
 		err := e.read(ctx, func(r *models.Reader) (err error) {
@@ -190,6 +195,30 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 			return err
 		}
 	}
+}
+
+func (e *Export) all(ctx context.Context, fn func([]models.LinkedEvent) error) error {
+	var failed error
+	err := places(ctx, e.read, 0, func(rows []models.LinkedEvent) bool {
+		rows = slices.DeleteFunc(rows, func(row models.LinkedEvent) bool { return row.Event == nil })
+		failed = fn(rows)
+		return failed == nil
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	var rest []models.LinkedEvent
+	err = e.read(ctx, func(r *models.Reader) error {
+		events, err := r.Unlinked(zeroTime, readAtOnce)
+		for i := range events {
+			rest = append(rest, models.LinkedEvent{Event: &events[i]})
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return fn(rest)
 }
 
 func (e *Export) partial(ctx context.Context, w io.Writer) error {

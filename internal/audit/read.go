@@ -3,11 +3,9 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/millwright/millwright/models"
 )
@@ -192,16 +190,12 @@ func (v *exportReader) flush() *Fault {
 }
 
 func (v *exportReader) unlinked(e *entry) *Fault {
-	var told struct {
-		ID  models.EventID `json:"id"`
-		Org models.OrgID   `json:"org"`
-		At  time.Time      `json:"at"`
-	}
-	if json.Unmarshal([]byte(e.body), &told) != nil || told.ID != e.event || told.Org != v.org {
+	told, ok := headOf(e.body)
+	if !ok || told.id != e.event || told.org != v.org {
 		return &Fault{Kind: Changed, Event: e.event, Detail: "What is said of it is not what its text says"}
 	}
 	if v.partial {
 		return nil
 	}
-	return v.unsealed(e.event, told.At)
+	return v.unsealed(e.event, told.at)
 }

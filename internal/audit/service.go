@@ -145,27 +145,67 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 
 // walk follows the chain in the database to its end.
 func (s *Service) walk(ctx context.Context, w *walker, read look) (*Fault, error) {
-	for {
-		var rows []models.LinkedEvent
-		err := read(ctx, func(r *models.Reader) error {
-			var err error
-			rows, err = r.Links(w.sequence, readAtOnce)
-			return err
-		})
-		if err != nil {
-			return nil, err
+	var fault *Fault
+	entries := make([]entry, 0, readAtOnce)
+	err := places(ctx, read, w.sequence, func(rows []models.LinkedEvent) bool {
+		entries = entries[:0]
+		for _, row := range rows {
+			entries = append(entries, entryOf(row))
 		}
-		entries := make([]entry, len(rows))
-		for i, row := range rows {
-			entries[i] = entryOf(row)
+		fault = w.walk(entries)
+		return fault == nil
+	})
+	if err != nil || fault != nil {
+		return fault, err
+	}
+	return w.end(), nil
+}
+
+// places hands over the chain behind a sequence, page by page, until fn has
+// enough; the next page is read while fn is at work.
+func places(ctx context.Context, read look, after int64, fn func([]models.LinkedEvent) bool) error {
+	type page struct {
+		rows []models.LinkedEvent
+		err  error
+	}
+	ctx, stop := context.WithCancel(ctx)
+	pages := make(chan page)
+	go func() {
+		defer close(pages)
+		for {
+			var p page
+			p.err = read(ctx, func(r *models.Reader) (err error) {
+				p.rows, err = r.Links(after, readAtOnce)
+				return err
+			})
+			more := p.err == nil && len(p.rows) == readAtOnce
+			if more {
+				after = p.rows[len(p.rows)-1].Link.Sequence
+			}
+			select { // whoever takes the page may change it
+			case pages <- p:
+			case <-ctx.Done():
+				return
+			}
+			if !more {
+				return
+			}
 		}
-		if fault := w.walk(entries); fault != nil {
-			return fault, nil
+	}()
+	defer func() { // it has let go of the database when this returns
+		stop()
+		for range pages { //nolint:revive // nobody wants them any more
 		}
-		if len(rows) < readAtOnce {
-			return w.end(), nil
+	}()
+	for p := range pages {
+		if p.err != nil {
+			return p.err
+		}
+		if !fn(p.rows) {
+			return nil
 		}
 	}
+	return ctx.Err()
 }
 
 // tail looks at what has no link yet.

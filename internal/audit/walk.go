@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -82,19 +81,20 @@ func (w *walker) step(e *entry, coming []entry) *Fault {
 		}
 		return fault(Changed, "It is not what was sealed")
 	}
-	var told struct {
-		ID  models.EventID `json:"id"`
-		Org models.OrgID   `json:"org"`
-		At  time.Time      `json:"at"`
+	told, read := head{}, true
+	if e.told != nil {
+		told = *e.told
+	} else {
+		told, read = headOf(e.body)
 	}
-	switch err := json.Unmarshal([]byte(e.body), &told); {
-	case e.altered, err != nil, told.ID != e.event, told.Org != w.org:
+	switch {
+	case e.altered, !read, told.id != e.event, told.org != w.org:
 		return fault(Changed, "What is shown of it is not what its sealed text says")
-	case told.At.Before(w.at.Add(-late)):
+	case told.at.Before(w.at.Add(-late)):
 		return fault(Added, fmt.Sprintf("It was written behind an event of %s and says that it is of %s: it was added afterwards, or a clock was set back",
-			w.at.Format(time.RFC3339), told.At.Format(time.RFC3339)))
+			w.at.Format(time.RFC3339), told.at.Format(time.RFC3339)))
 	}
-	w.before, w.hash, w.sequence, w.event, w.at = w.hash, e.hash, next, e.event, told.At
+	w.before, w.hash, w.sequence, w.event, w.at = w.hash, e.hash, next, e.event, told.at
 	return nil
 }
 
