@@ -76,7 +76,7 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	c.Portal = config.Portal{Listen: d.Addr, TLS: config.TLS{CertFile: d.CertFile, KeyFile: d.KeyFile}, Node: "demo", Workers: 100,
 		CheckpointKeyFile: checkpointKey, CheckpointFile: filepath.Join(d.Data, "checkpoints.jsonl")}
 	return servePortal(ctx, log, portalOptions{
-		config: c, database: store, key: sealingKey, lab: true, demoAccounts: demoAccounts, demoPassword: demoPassword,
+		config: c, database: store, key: sealingKey, lab: true, guests: simulated.Guests(), gatewayDir: d.Data, demoAccounts: demoAccounts, demoPassword: demoPassword,
 		prepare: func(ctx context.Context, system *models.System, a applied) error {
 			if err := seedRecords(ctx, system, a, seed); err != nil {
 				return err

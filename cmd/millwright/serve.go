@@ -16,6 +16,7 @@ import (
 	"github.com/millwright/millwright/internal/factory"
 	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/internal/jobs"
+	"github.com/millwright/millwright/internal/lab"
 	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/static"
@@ -53,8 +54,11 @@ type portalOptions struct {
 	// The demo's sign-in page offers its accounts.
 	demoAccounts []string
 	demoPassword string
-	prepare      func(context.Context, *models.System, applied) error
-	ready        func()
+	// The lab's gateway, in this process: where guests listen, and its folder.
+	guests     *lab.Guests
+	gatewayDir string
+	prepare    func(context.Context, *models.System, applied) error
+	ready      func()
 }
 
 // hashesAtOnce bounds sign-ins under way: each takes 64 MiB.
@@ -105,6 +109,14 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	if err := edges.Prepare(ctx); err != nil {
 		return err
 	}
+	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	carry := func() {}
+	if o.guests != nil { // before orgs are given their place on a gateway
+		if carry, err = labGateway(behind, system, edges, o.guests, o.gatewayDir, log); err != nil {
+			return err
+		}
+	}
 	if err := edges.Settle(ctx); err != nil { // what a first start needs at once; Run goes on with it
 		log.Warn("the network could not be looked after yet", "error", err)
 	}
@@ -126,7 +138,6 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	}
 
 	// What runs beside the server ends after it: a request may still need it.
-	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
@@ -140,6 +151,7 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	running.Go(func() { _ = screens.Run(behind) })
 	running.Go(func() { histories.Run(behind) })
 	running.Go(func() { edges.Run(behind) })
+	running.Go(carry)
 
 	scheme := "http"
 	if reached.Certificate != nil {
