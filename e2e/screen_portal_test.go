@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -27,6 +28,11 @@ type screenPortal struct {
 
 func newScreenPortal(t *testing.T, screens console.Screens) screenPortal {
 	t.Helper()
+	return newLoggedScreenPortal(t, screens, testkit.Quiet())
+}
+
+func newLoggedScreenPortal(t *testing.T, screens console.Screens, logger *slog.Logger) screenPortal {
+	t.Helper()
 	w := testkit.NewWorld(t, testkit.SQLite(t))
 	hash, err := identity.HashPassword(testkit.SitePassword)
 	if err != nil {
@@ -39,8 +45,8 @@ func newScreenPortal(t *testing.T, screens console.Screens) screenPortal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	room := console.New(w.System, screens, console.Options{Node: "screens", Logger: testkit.Quiet()})
-	server, err := web.New(web.Options{Logger: testkit.Quiet()}, w.System, identity.New(w.System, 2), handlers.Rooms{
+	room := console.New(w.System, screens, console.Options{Node: "screens", Logger: logger})
+	server, err := web.New(web.Options{Logger: logger}, w.System, identity.New(w.System, 2), handlers.Rooms{
 		Factory: factory.New(w.System, queue, factory.NewClouds(), factory.Options{Logger: testkit.Quiet()}), Console: room,
 		Audit: audit.New(w.System, audit.Options{Logger: testkit.Quiet()})})
 	if err != nil {
@@ -59,4 +65,19 @@ func newScreenPortal(t *testing.T, screens console.Screens) screenPortal {
 		<-ended
 	})
 	return screenPortal{World: w, url: site.URL, machine: w.Machine(t, "real-1")}
+}
+
+// openConsoles is how many consoles of acme's count as open.
+func (p screenPortal) openConsoles(t *testing.T) int {
+	t.Helper()
+	open := 0
+	err := p.System.Look(context.Background(), p.Acme.ID, func(r *models.Reader) error {
+		rows, err := r.OpenConsoles()
+		open = len(rows)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open
 }

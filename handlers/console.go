@@ -74,7 +74,7 @@ func (h *Console) Ticket(c echo.Context, scope *models.Scope) error {
 		ask.Mode = models.ConsoleOperate
 	}
 	ticket, err := h.console.Issue(c.Request().Context(), scope, machine, h.console.Origin(c.Request()), ask)
-	var occupied *console.Occupied
+	var occupied *console.OccupiedError
 	if errors.As(err, &occupied) {
 		viewers := make([]occupiedBy, 0, len(occupied.Operators))
 		for _, v := range occupied.Operators {

@@ -10,7 +10,7 @@
 // It owns the tickets, the sockets that are open on this node, and how each of
 // them ends: the close codes of ending.go are all that a page is ever told. An
 // address, a vSphere ticket or an error's text never gets into one, nor into
-// the history or a log above debug level.
+// the history or a log of any level.
 //
 // After the Origin check everything fails by close code, because a browser
 // shows its page nothing of an upgrade that was refused. So the socket is

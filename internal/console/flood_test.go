@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
+	"github.com/millwright/millwright/internal/testkit"
 	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
 )
@@ -187,4 +190,49 @@ func TestSocketsBeyondTheRateAreTurnedAway(t *testing.T) {
 	if told := len(b.providerEvents(models.ActionConsoleRefuse)); told > 5 {
 		t.Errorf("the history was told %d times", told)
 	}
+}
+
+// A host's cap counts the consoles of all its machines, and nobody else's.
+func TestHostCapCountsAllMachinesOfTheHost(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		b := newBenchOn(t, db, func(s *Service) { s.options.Limits.Open = models.ConsoleLimits{User: 50, Machine: 50, Host: 3} })
+		u := b.user()
+		first, second, away := b.machine, b.world.Machine(t, "web-2"), b.world.Machine(t, "web-3")
+		err := b.world.System.Within(context.Background(), b.world.Acme.ID, models.SystemActor, func(w *models.Writer) error {
+			for m, host := range map[models.MachineID]string{first.ID: "esx-1", second.ID: "esx-1", away.ID: "esx-2"} {
+				if err := w.SetMachine(m, map[string]any{"host": host}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		view := models.ConsoleAsk{Mode: models.ConsoleView}
+		var late []string
+		for _, m := range []models.Machine{first, second, first, second} {
+			b.machine = m
+			late = append(late, b.mustIssue(u, view))
+		}
+		var conns []*websocket.Conn
+		for _, ticket := range late[:3] {
+			conn := b.connect(u, ticket)
+			b.read(conn, len(greeting))
+			conns = append(conns, conn)
+		}
+		// Given while there was room, and one that is asked for now.
+		b.wantClose(b.connect(u, late[3]), endTooMany)
+		if _, err := b.issue(u, view); models.CodeOf(err) != models.CodeTooMany || !strings.Contains(err.Error(), "host") {
+			t.Errorf("beyond the host's cap: %v", err)
+		}
+		b.machine = away
+		b.read(b.connect(u, b.mustIssue(u, view)), len(greeting))
+		// One goes, one comes.
+		_ = conns[0].Close()
+		b.until("its place is free", func() bool { return b.consolesUsed() == 3 })
+		b.machine = first
+		b.read(b.connect(u, b.mustIssue(u, view)), len(greeting))
+	})
 }

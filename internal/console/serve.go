@@ -4,12 +4,17 @@ import (
 	"context"
 	"crypto/fips140"
 	"errors"
+	"io"
+	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
 )
 
@@ -85,7 +90,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		s.forget(c)
 		s.record(context.WithoutCancel(lasting), c, session, grant)
 	}
-	if !s.connect(lasting, c, grant.Machine) {
+	if !s.connect(lasting, c, grant.Machine) { //nolint:contextcheck // lasting is the socket's: the request ends before it
 		end()
 		return
 	}
@@ -214,21 +219,49 @@ func (s *Service) refused(ctx context.Context, who models.SignedIn, grant *model
 	}
 }
 
-// complain logs what kept a console from opening. The errors themselves hold
-// addresses, so they are for those who switch debugging on.
+// complain logs what kept a console from opening: what was being done and what
+// kind of failure it was. The errors themselves hold addresses and tickets,
+// which no log may have, at whatever level.
 func (s *Service) complain(ctx context.Context, e ending, doing string, err error) {
-	s.log.DebugContext(ctx, "console did not open", "doing", doing, "error", err)
-	switch e {
-	case endUnreachable, endInternal:
-		kind := "error"
-		switch {
-		case errors.Is(err, errPin):
-			kind = "certificate"
-		case isTimeout(err) || errors.Is(err, context.DeadlineExceeded):
-			kind = "timeout"
-		case errors.Is(err, context.Canceled):
-			return // the socket ended first
-		}
-		s.log.WarnContext(ctx, "console did not open", "doing", doing, "kind", kind)
+	level := slog.LevelDebug
+	if e == endUnreachable || e == endInternal {
+		level = slog.LevelWarn
 	}
+	if errors.Is(err, context.Canceled) {
+		level = slog.LevelDebug // the socket ended first
+	}
+	s.log.Log(ctx, level, "console did not open", "doing", doing, "kind", kindOf(err))
+}
+
+// kindOf names a failure in our own words.
+func kindOf(err error) string {
+	var of *vsphere.Error
+	var odd *strangeError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &of):
+		return "vSphere: " + string(of.Code)
+	case errors.As(err, &odd):
+		return odd.Error()
+	case errors.Is(err, errPin):
+		return "certificate"
+	case errors.Is(err, errResting):
+		return "host rests"
+	case errors.Is(err, context.Canceled):
+		return "socket ended"
+	case isTimeout(err) || errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return "hung up"
+	case errors.As(err, &name):
+		return "name not found"
+	case errors.Is(err, websocket.ErrBadHandshake):
+		return "bad handshake"
+	}
+	if code := models.CodeOf(err); code != "" {
+		return string(code)
+	}
+	return "error"
 }

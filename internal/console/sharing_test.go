@@ -71,7 +71,7 @@ func TestSecondViewerIsToldWhoOperates(t *testing.T) {
 	u, admin := b.user(), b.admin()
 	b.watch(u, models.ConsoleOperate)
 	_, err := b.issue(admin, operate)
-	var occupied *Occupied
+	var occupied *OccupiedError
 	if !errors.As(err, &occupied) || len(occupied.Operators) != 1 || occupied.Operators[0].UserName != u.who.User.Name ||
 		!strings.Contains(occupied.Error(), u.who.User.Name) {
 		t.Fatalf("a second operator is told %v", err)
@@ -165,7 +165,7 @@ func TestTakeOverReachesTheOtherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.hear(conn, "the list with oneself", func(s textFrame) bool { return len(s.Viewers) == 1 })
-	if _, err := other.Issue(context.Background(), admin.scope, b.machine.ID, second.URL, operate); !errors.As(err, new(*Occupied)) {
+	if _, err := other.Issue(context.Background(), admin.scope, b.machine.ID, second.URL, operate); !errors.As(err, new(*OccupiedError)) {
 		t.Fatalf("on the other node it is %v", err)
 	}
 	ticket := b.mustIssue(admin, models.ConsoleAsk{Mode: models.ConsoleOperate, Takeover: true})

@@ -40,10 +40,10 @@ type Ticket struct {
 	Expires time.Time          `json:"expires"`
 }
 
-// Occupied says who operates a machine that somebody else wants to operate.
-type Occupied struct{ Operators []models.ConsoleRow }
+// OccupiedError says who operates a machine that somebody else wants to operate.
+type OccupiedError struct{ Operators []models.ConsoleRow }
 
-func (o *Occupied) Error() string {
+func (o *OccupiedError) Error() string {
 	names := make([]string, 0, len(o.Operators))
 	for _, v := range o.Operators {
 		if !slices.Contains(names, v.UserName) {
@@ -57,7 +57,7 @@ func (o *Occupied) Error() string {
 }
 
 // Issue makes a ticket for a running machine of the scope's org, or says
-// *Occupied. origin is the portal's scheme and host as the browser knows it
+// *OccupiedError. origin is the portal's scheme and host as the browser knows it
 // (Service.Origin).
 func (s *Service) Issue(ctx context.Context, scope *models.Scope, id models.MachineID, origin string, ask models.ConsoleAsk) (Ticket, error) {
 	if !scope.Can(models.ConsoleOpen) {
@@ -118,7 +118,7 @@ func (s *Service) free(w *models.Writer, m *models.Machine, ask models.ConsoleAs
 	}
 	operators, err := w.ConsoleOperators(m.ID, w.Actor().SessionID)
 	if err == nil && len(operators) > 0 {
-		return &Occupied{Operators: operators}
+		return &OccupiedError{Operators: operators}
 	}
 	return err
 }

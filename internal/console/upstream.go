@@ -9,11 +9,11 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/gorilla/websocket"
@@ -23,12 +23,18 @@ import (
 
 var errPin = errors.New("the hypervisor's certificate is not the one that vCenter names")
 
+// strangeError is an answer that no screen's server gives. Its text is ours
+// alone: it may be logged.
+type strangeError struct{ text string }
+
+func (e *strangeError) Error() string { return e.text }
+
 // dial opens the hypervisor's socket. No proxy, no redirect, no other
 // certificate than the one that vCenter's ticket names.
 func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.Conn, error) {
 	u, err := url.Parse(screen.URL)
 	if err != nil || u.Scheme != "wss" || u.Host == "" {
-		return nil, errors.New("vCenter's address of the screen can't be used") // the address itself holds a ticket
+		return nil, &strangeError{"vCenter's address of the screen can't be used"} // the address itself holds a ticket
 	}
 	check, err := pinned(screen)
 	if err != nil {
@@ -56,7 +62,7 @@ func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.C
 	}
 	if answer != nil && answer.StatusCode != http.StatusSwitchingProtocols {
 		_ = secured.Close()
-		return nil, fmt.Errorf("the hypervisor answers %d", answer.StatusCode)
+		return nil, &strangeError{"the hypervisor answers " + strconv.Itoa(answer.StatusCode)}
 	}
 	if err != nil {
 		_ = secured.Close()
@@ -64,7 +70,7 @@ func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.C
 	}
 	if conn.Subprotocol() != protocolBinary {
 		_ = conn.Close()
-		return nil, errors.New("the hypervisor does not speak the binary subprotocol")
+		return nil, &strangeError{"the hypervisor does not speak the binary subprotocol"}
 	}
 	return conn, nil
 }
@@ -92,7 +98,7 @@ func pinned(screen vsphere.Screen) (func(tls.ConnectionState) error, error) {
 	size := sha256.Size
 	if len(prints) == 0 {
 		if fips140.Enforced() {
-			return nil, errors.New("vCenter names no SHA-256 thumbprint of the hypervisor, and enforced FIPS 140-3 allows no other")
+			return nil, &strangeError{"vCenter names no SHA-256 thumbprint of the hypervisor, and enforced FIPS 140-3 allows no other"}
 		}
 		digest = func(der []byte) []byte { sum := sha1.Sum(der); return sum[:] } // #nosec G401 -- see above
 		prints, size = []string{screen.ThumbprintSHA1}, sha1.Size
@@ -101,7 +107,7 @@ func pinned(screen vsphere.Screen) (func(tls.ConnectionState) error, error) {
 	for _, text := range prints {
 		pin, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(text), ":", ""))
 		if err != nil || len(pin) != size {
-			return nil, errors.New("vCenter names no usable thumbprint of the hypervisor")
+			return nil, &strangeError{"vCenter names no usable thumbprint of the hypervisor"}
 		}
 		pins = append(pins, pin)
 	}

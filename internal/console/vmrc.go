@@ -16,7 +16,7 @@ func (s *Service) VMRC(ctx context.Context, provider *models.Provider, m models.
 	}
 	link, err := clouds(m.CloudID).VMRCLink(ctx, m.ID.InstanceUUID())
 	if err != nil {
-		s.log.DebugContext(ctx, "no VMRC link", "error", err)
+		s.log.DebugContext(ctx, "no VMRC link", "kind", kindOf(err))
 		return "", away
 	}
 	return link, provider.RecordVMRC(ctx, m)
