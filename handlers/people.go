@@ -33,7 +33,7 @@ func (h *People) List(c echo.Context, scope *models.Scope) error {
 }
 
 func (h *People) props(c echo.Context, scope *models.Scope) (views.PeopleProps, error) {
-	p := views.PeopleProps{CanManage: scope.Can(models.PeopleManage), Outbox: h.outbox}
+	p := views.PeopleProps{Self: scope.UserID(), CanManage: scope.Can(models.PeopleManage), Outbox: h.outbox}
 	var err error
 	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
 		var err error

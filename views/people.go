@@ -26,6 +26,7 @@ const OutboxURL = "/provider/outbox"
 // PeopleProps is who is in the org, and who is invited.
 type PeopleProps struct {
 	Frame       Frame
+	Self        models.UserID // whose page this is
 	People      []models.Person
 	Invitations []models.InvitationRow
 	CanManage   bool
@@ -99,8 +100,12 @@ func invitationLook(i models.InvitationRow) ui.Look {
 	}
 }
 
-func letterLook(l models.Letter) ui.Look {
+func letterLook(l models.Letter, demo bool) ui.Look {
 	switch {
+	case demo && l.Text == "":
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Used or over"}
+	case demo:
+		return ui.Look{Tone: ui.Accent, Icon: "clock", Label: "Kept here"}
 	case l.SentAt != nil:
 		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Sent"}
 	case l.DroppedAt != nil && l.Problem != "":

@@ -422,7 +422,7 @@ func personRow(p PeopleProps, person models.Person) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if person.UserID == p.Frame.User.ID {
+		if person.UserID == p.Self {
 			templ_7745c5c3_Err = ui.Tag("You", ui.Good, "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1401,7 +1401,7 @@ func Outbox(p OutboxProps) templ.Component {
 						}
 						ctx = templ.InitializeContext(ctx)
 						for _, l := range p.Letters {
-							templ_7745c5c3_Err = letterRow(l).Render(ctx, templ_7745c5c3_Buffer)
+							templ_7745c5c3_Err = letterRow(l, p.Demo).Render(ctx, templ_7745c5c3_Buffer)
 							if templ_7745c5c3_Err != nil {
 								return templ_7745c5c3_Err
 							}
@@ -1443,7 +1443,7 @@ func (p OutboxProps) lead() string {
 	return "What the portal sends by mail, and how that went. What a mail says isn't shown."
 }
 
-func letterRow(l models.Letter) templ.Component {
+func letterRow(l models.Letter, demo bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1517,7 +1517,7 @@ func letterRow(l models.Letter) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Pill(letterLook(l)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Pill(letterLook(l, demo)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
