@@ -126,11 +126,11 @@ func (h *Machines) orderForm(c echo.Context, scope *models.Scope, status int, p 
 func orderOf(in *input) (views.OrderForm, models.Order, map[string]string) {
 	typed := views.OrderForm{
 		Name: in.text("name", maxName), Template: in.text("template", maxID), InstanceType: in.text("instance_type", maxID),
-		Cloud: in.text("cloud", maxID), Network: in.text("network", maxID), Count: in.text("count", 4),
+		Cloud: in.text("cloud", maxID), Network: in.text("network", maxID), Address: in.text("address", 40), Count: in.text("count", 4),
 	}
 	order := models.Order{
 		Name: typed.Name, Template: typed.Template, InstanceType: typed.InstanceType,
-		Cloud: typed.Cloud, Network: typed.Network, Count: 1,
+		Cloud: typed.Cloud, Network: typed.Network, Address: typed.Address, Count: 1,
 	}
 	if typed.Count != "" {
 		var err error
@@ -170,7 +170,7 @@ func planProblem(order models.Order, wrong map[string]string) string {
 		name   string
 		chosen bool
 	}{
-		{"template", order.Template != ""}, {"instance_type", order.InstanceType != ""}, {"cloud", true}, {"network", true}, {"count", true},
+		{"template", order.Template != ""}, {"instance_type", order.InstanceType != ""}, {"cloud", true}, {"network", true}, {"address", true}, {"count", true},
 	} {
 		if field.chosen && wrong[field.name] != "" {
 			list = append(list, wrong[field.name])

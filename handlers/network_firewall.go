@@ -66,7 +66,7 @@ func ruleOf(in *input) (views.RuleForm, network.RuleSpec) {
 		Protocol: in.text("protocol", 8), Ports: in.text("ports", 16), Allow: in.values.Get("allow") == "yes",
 		Enabled: in.values.Get("enabled") != "", Comment: in.text("comment", 120)}
 	return f, network.RuleSpec{Direction: f.Direction, Outside: f.Outside, Inside: f.Inside, Protocol: f.Protocol, Ports: f.Ports,
-		Allow: f.Allow, Enabled: f.Enabled, Comment: f.Comment}
+		Allow: f.Allow, Enabled: f.Enabled, Comment: f.Comment, Problems: in.problems}
 }
 
 // AddRule puts a rule at the end.
@@ -76,9 +76,7 @@ func (h *Network) AddRule(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	typed, spec := ruleOf(in)
-	if err = in.err(); err == nil {
-		err = h.network.AddRule(c.Request().Context(), scope, spec)
-	}
+	err = h.network.AddRule(c.Request().Context(), scope, spec)
 	return h.ruleDone(c, scope, views.FirewallProps{Form: typed}, err, "The rule is added at the end. Move it where it belongs.")
 }
 
@@ -126,9 +124,6 @@ func (h *Network) ChangeRule(c echo.Context, scope *models.Scope) error {
 	}
 	typed, spec := ruleOf(in)
 	err = h.network.ChangeRule(c.Request().Context(), scope, rule, spec)
-	if err == nil {
-		err = in.err()
-	}
 	return h.ruleDone(c, scope, views.FirewallProps{Editing: rule, Form: typed}, err, "The rule is changed.")
 }
 

@@ -147,6 +147,9 @@ func (h *Network) NodeState(c echo.Context, scope *models.Scope) error {
 // Publish begins on a machine's page: a port of it behind a service.
 func (h *Network) Publish(c echo.Context, scope *models.Scope) error {
 	in := query(c)
+	if in.values.Get("machine") == "" { // of no machine in particular
+		return c.Redirect(http.StatusSeeOther, place(scope).NewService())
+	}
 	p := views.PublishProps{}
 	frame, err := h.page(c, scope, func(r *models.Reader) error {
 		var err error

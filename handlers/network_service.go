@@ -50,16 +50,8 @@ func specOf(in *input) (views.ServiceForm, network.ServiceSpec) {
 	if spec.Sources, problem = network.ParseSources(typed.Sources); problem != "" {
 		in.problems["sources"] = problem
 	}
+	spec.Problems = in.problems
 	return typed, spec
-}
-
-// wrongOf is all that is wrong, by field; what was typed badly comes first.
-func wrongOf(in *input, spec *network.ServiceSpec) map[string]string {
-	wrong := spec.Check()
-	for field, problem := range in.problems {
-		wrong[field] = problem
-	}
-	return wrong
 }
 
 // NewService is one step of the wizard. A step with something wrong in it is
@@ -75,7 +67,7 @@ func (h *Network) NewService(c echo.Context, scope *models.Scope) error {
 	}
 	p := views.ServiceNewProps{Step: step, Form: typed, Errors: map[string]string{}}
 	status := http.StatusOK
-	for field, problem := range wrongOf(in, &spec) {
+	for field, problem := range spec.Check() {
 		if at := fieldSteps[field]; at != 0 && at < step {
 			p.Errors[field] = problem
 		}
@@ -127,10 +119,7 @@ func (h *Network) CreateService(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	typed, spec := specOf(in)
-	var made models.InternetService
-	if err = in.err(); err == nil {
-		made, err = h.network.CreateService(c.Request().Context(), scope, spec)
-	}
+	made, err := h.network.CreateService(c.Request().Context(), scope, spec)
 	p := views.ServiceNewProps{Step: stepReview, Form: typed}
 	switch {
 	case errors.Is(err, models.ErrInvalid):
@@ -227,9 +216,7 @@ func (h *Network) ChangeService(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	typed, spec := specOf(in)
-	if err = in.err(); err == nil {
-		err = h.network.ChangeService(c.Request().Context(), scope, service, spec)
-	}
+	err = h.network.ChangeService(c.Request().Context(), scope, service, spec)
 	p := views.ServiceEditProps{Form: typed, Errors: models.FieldsOf(err)}
 	switch {
 	case errors.Is(err, models.ErrInvalid):

@@ -128,7 +128,7 @@ func (h *Network) RevokeDevice(c echo.Context, scope *models.Scope) error {
 			return err
 		}
 		if p.UserID != scope.UserID() && !scope.Can(models.NetworkManage) {
-			return models.NotFound("device") // somebody else's is none of theirs
+			return models.Conflict("This is somebody else's device. Its owner or an admin can shut it out.")
 		}
 		return w.RevokePeer(peer)
 	})

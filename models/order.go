@@ -7,6 +7,7 @@ type Order struct {
 	InstanceType string
 	Network      string // "" = the default one of the chosen cloud
 	Cloud        string // "" = automatic
+	Address      string // of the network; "" = the next free one
 	Count        int    // 0 means 1; more get numbered names
 }
 

@@ -33,6 +33,7 @@ type portal struct {
 	network  *network.Service
 	t        testing.TB
 	identity *identity.Service
+	edges    int // things made on network edges
 }
 
 func newPortal(t testing.TB, db *models.DB) *portal {

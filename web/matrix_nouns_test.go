@@ -19,6 +19,17 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"machines": func(m *matrix, org string) string { return string(m.p.MachineOf(m.p.t, org, m.name()).ID) },
 	"tasks":    func(m *matrix, org string) string { return m.task(org) },
 
+	"private":  func(m *matrix, org string) string { return m.edge(org).network },
+	"ips":      func(m *matrix, org string) string { return m.edge(org).ip },
+	"services": func(m *matrix, org string) string { return m.edge(org).service },
+	"nodes":    func(m *matrix, org string) string { return m.edge(org).node },
+	"firewall": func(m *matrix, org string) string { return m.edge(org).rule },
+	"devices":  func(m *matrix, org string) string { return m.edge(org).device },
+	"provider/edges": func(m *matrix, _ string) string {
+		e, _, err := m.operator().AddEdge(context.Background(), m.name(), nil)
+		return m.made(e.ID, err)
+	},
+
 	"consoles":          func(m *matrix, org string) string { return m.console(org) },
 	"provider/machines": func(m *matrix, _ string) string { return string(m.p.MachineOf(m.p.t, "acme", m.name()).ID) },
 	"provider/consoles": func(m *matrix, _ string) string { return m.console("acme") },

@@ -73,15 +73,17 @@ func (p *portal) orgRoutes() []route {
 func (p *portal) ids() (byNoun map[string]string, invented string) {
 	building, machine := p.order("building"), p.Machine(p.t, "web-1")
 	machine.OrgID = p.Acme.ID
+	edge := p.edge("acme", "edge-1", machine)
 	return map[string]string{
 		"machines": string(machine.ID), "tasks": string(p.activeTask(building)), "consoles": p.openConsole(machine, "user@acme.example"),
 		"history": string(p.events(models.EventFilter{})[0].ID),
 		"people":  string(p.User("user@acme.example").ID),
+		"private": edge.network, "ips": edge.ip, "services": edge.service, "nodes": edge.node, "firewall": edge.rule, "vpn": edge.device,
 	}, string(models.NewID[models.MachineID]())
 }
 
 func noun(path string) string {
-	return strings.Split(strings.TrimPrefix(path, "/orgs/:org/"), "/")[0]
+	return strings.Split(strings.TrimPrefix(strings.TrimPrefix(path, "/orgs/:org/"), "network/"), "/")[0]
 }
 
 func TestStrangerSeesNothing(t *testing.T) {

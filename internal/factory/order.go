@@ -53,7 +53,13 @@ func (f *Factory) accept(ctx context.Context, w *models.Writer, plan *models.Pla
 		return m, err
 	}
 	// The address refers to the machine, so the machine comes first.
-	_, address, err := w.TakeAddress(m.NetworkID, m.ID)
+	address := plan.Order.Address
+	var err error
+	if address == "" {
+		_, address, err = w.TakeAddress(m.NetworkID, m.ID)
+	} else {
+		_, err = w.TakeThisAddress(m.NetworkID, m.ID, address)
+	}
 	if err != nil {
 		return m, err
 	}

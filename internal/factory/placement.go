@@ -3,6 +3,7 @@ package factory
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/millwright/millwright/models"
@@ -205,6 +206,11 @@ func (d *draft) choose(list []candidate, wanted models.CloudID) {
 		return
 	}
 	p.Cloud, p.Network = best.Cloud, best.network
+	if prefix, err := netip.ParsePrefix(p.Network.CIDR); p.Order.Address != "" && err == nil {
+		if a, err := netip.ParseAddr(p.Order.Address); err == nil && !prefix.Contains(a) {
+			d.fault("address", fmt.Sprintf("%s is not in the network %s, which has %s.", a, p.Network.Name, p.Network.CIDR))
+		}
+	}
 	p.PricePerHourMicros = best.PricePerHourMicros * int64(p.Order.Count)
 	p.Reason = reason(*best, list, wanted != "", p)
 	switch best.standing {

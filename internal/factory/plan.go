@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/millwright/millwright/models"
@@ -44,7 +45,7 @@ func (d *draft) fault(field, sentence string) {
 // tidy takes out what typing leaves in, and checks what needs no database.
 func (d *draft) tidy() {
 	o := &d.plan.Order
-	for _, field := range []*string{&o.Name, &o.Template, &o.InstanceType, &o.Network, &o.Cloud} {
+	for _, field := range []*string{&o.Name, &o.Template, &o.InstanceType, &o.Network, &o.Cloud, &o.Address} {
 		*field = strings.TrimSpace(*field)
 	}
 	switch {
@@ -53,6 +54,13 @@ func (d *draft) tidy() {
 	case o.Count < 0 || o.Count > maxCount:
 		d.fault("count", fmt.Sprintf("Order 1 to %d machines at once.", maxCount))
 		o.Count = min(max(o.Count, 1), maxCount)
+	}
+	if o.Address != "" {
+		if a, err := netip.ParseAddr(o.Address); err != nil || !a.Is4() {
+			d.fault("address", "Enter an IPv4 address of the network, or leave this empty for the next free one.")
+		} else if o.Count > 1 {
+			d.fault("address", "Several machines can't have one address. Leave this empty for the next free ones.")
+		}
 	}
 	for _, name := range numbered(o.Name, o.Count) {
 		if sentence := nameFault(name); sentence != "" {

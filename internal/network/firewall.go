@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -21,10 +22,15 @@ type RuleSpec struct {
 	Allow     bool
 	Enabled   bool
 	Comment   string
+	// Problems is what could not even be read, by field.
+	Problems map[string]string
 }
 
 func (s *RuleSpec) record() (models.FirewallRule, map[string]string) {
-	wrong := map[string]string{}
+	wrong := maps.Clone(s.Problems)
+	if wrong == nil {
+		wrong = map[string]string{}
+	}
 	r := models.FirewallRule{Direction: s.Direction, Protocol: s.Protocol, Allow: s.Allow, Enabled: s.Enabled, Comment: s.Comment}
 	if s.Direction != edge.DirectionIn && s.Direction != edge.DirectionOut {
 		wrong["direction"] = "Choose a direction."

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -31,6 +32,8 @@ type ServiceSpec struct {
 	// AcceptedMicros is the price per hour that was shown and accepted, all
 	// told; -1 was not accepted.
 	AcceptedMicros int64
+	// Problems is what could not even be read, by field.
+	Problems map[string]string
 }
 
 // adminPorts are those over which machines are taken.
@@ -119,6 +122,7 @@ func (s *ServiceSpec) Check() map[string]string {
 	} else if name := AdminPort(s.Port); name != "" && Everybody(s.Sources) && !s.OpenToAll {
 		wrong["open_to_all"] = fmt.Sprintf("Port %d is %s, over which machines are attacked all day. Name your own networks, or confirm that everybody may try.", s.Port, name)
 	}
+	maps.Copy(wrong, s.Problems)
 	return wrong
 }
 
@@ -176,14 +180,15 @@ func (s *Service) address(w *models.Writer, spec ServiceSpec) (models.IPID, erro
 
 // ChangeService stores an edited service; it goes on serving meanwhile.
 func (s *Service) ChangeService(ctx context.Context, scope *models.Scope, id models.ServiceID, spec ServiceSpec) error {
-	if wrong := spec.Check(); len(wrong) > 0 {
-		return models.Invalid(wrong)
-	}
+	wrong := spec.Check()
 	row := spec.record()
 	row.ID = id
 	return scope.Change(ctx, func(w *models.Writer) error {
-		if _, err := w.Service(id); err != nil {
+		if _, err := w.Service(id); err != nil { // before what was typed: a stranger learns nothing
 			return err
+		}
+		if len(wrong) > 0 {
+			return models.Invalid(wrong)
 		}
 		ip, err := s.address(w, spec)
 		if err != nil {

@@ -25,6 +25,8 @@ type CloneSpec struct {
 	// Network is the port group of the first network card. Empty: the cloud's
 	// default, else the template's.
 	Network string
+	// VLAN makes that port group where it isn't there. 0: it has to be.
+	VLAN int
 
 	// The guest's own settings. Without HostName nothing is customised;
 	// without Address the guest asks DHCP.
@@ -151,7 +153,7 @@ func (c *Client) cloneRequest(ctx context.Context, conn *connection, spec CloneS
 		network = c.config.Network
 	}
 	if network != "" {
-		change, err := c.connectFirstCard(ctx, conn, template.cards, network, true)
+		change, err := c.connectFirstCard(ctx, conn, template.cards, network, spec.VLAN, true)
 		if err != nil {
 			return request, err
 		}

@@ -1,10 +1,15 @@
 package vsphere
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 const machineUUID = "0195f3a0-0000-7000-8000-00000000bbbb"
@@ -210,6 +215,63 @@ func TestCloneConnectsToTheNamedNetworkAndLeavesTheTemplateAlone(t *testing.T) {
 	}
 	_, err = c.StartReconfigure(t.Context(), ref, DeviceSpec{Network: "no such network"})
 	wantCode(t, err, CodeNotFound)
+}
+
+// An org's network gets its port group with the first machine in it: on the
+// distributed switch, or on every host where there is none.
+func TestPortGroupIsMadeWithTheNetworksVLAN(t *testing.T) {
+	t.Parallel()
+	v := startVCenter(t)
+	c := v.client()
+	spec := cloneSpec(v.template())
+	spec.Network, spec.VLAN = "millwright-123-net", 123
+	task, err := c.StartClone(t.Context(), spec)
+	ref := await(t, c, task, err).Ref
+	finder := find.NewFinder(v.bare().Client)
+	network, err := finder.Network(t.Context(), "/DC0/network/millwright-123-net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group mo.DistributedVirtualPortgroup
+	if err := property.DefaultCollector(v.bare().Client).RetrieveOne(t.Context(), network.Reference(), []string{"config.defaultPortConfig"}, &group); err != nil {
+		t.Fatal(err)
+	}
+	setting, _ := group.Config.DefaultPortConfig.(*types.VMwareDVSPortSetting)
+	if tag, ok := setting.Vlan.(*types.VmwareDistributedVirtualSwitchVlanIdSpec); !ok || tag.VlanId != 123 {
+		t.Errorf("the port group has %+v", setting.Vlan)
+	}
+	// It is found the next time, whoever made it.
+	c.forgetInventory()
+	task, err = c.StartReconfigure(t.Context(), ref, DeviceSpec{Network: "millwright-123-net", VLAN: 123})
+	if err != nil || task != "" {
+		t.Errorf("already connected, got task %q, %v", task, err)
+	}
+	place, conn := placementOf(t, c)
+	for range 2 { // without a distributed switch
+		if err := c.addToHosts(t.Context(), conn, place, "millwright-124-net", 124); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := finder.Network(t.Context(), "/DC0/network/millwright-124-net"); err != nil {
+		t.Error(err)
+	}
+}
+
+// placementOf is the placement with a connection to use it by.
+func placementOf(t *testing.T, c *Client) (*placement, *connection) {
+	t.Helper()
+	var place *placement
+	var used *connection
+	err := c.do(t.Context(), "test", func(ctx context.Context, conn *connection) error {
+		var err error
+		used = conn
+		place, err = c.placement(ctx, conn)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place, used
 }
 
 func TestRemovedPoolIsFoundOutAndMadeAgain(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 type DeviceSpec struct {
 	DiskGiB    int    // the first disk grows to at least this; it never shrinks
 	Network    string // port group of the first network card
+	VLAN       int    // makes that port group where it is absent; 0: it has to be there
 	Annotation string
 }
 
@@ -59,7 +60,7 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 		}
 	}
 	if want.Network != "" {
-		moved, err := c.connectFirstCard(ctx, conn, networkCards(have.Hardware.Device), want.Network, false)
+		moved, err := c.connectFirstCard(ctx, conn, networkCards(have.Hardware.Device), want.Network, want.VLAN, false)
 		if err != nil {
 			return change, false, err
 		}
@@ -72,11 +73,11 @@ func (c *Client) changes(ctx context.Context, conn *connection, have *types.Virt
 
 // connectFirstCard is the change that connects the first card to a network, or
 // nil when it is connected to it already.
-func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards []types.BaseVirtualDevice, network string, ofClone bool) (*types.VirtualDeviceConfigSpec, error) {
+func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards []types.BaseVirtualDevice, network string, vlan int, ofClone bool) (*types.VirtualDeviceConfigSpec, error) {
 	if len(cards) == 0 {
 		return nil, refuse(CodeInvalidSpec, "there is no network card to connect to %s", network)
 	}
-	backing, err := c.networkBacking(ctx, conn, network)
+	backing, err := c.networkBacking(ctx, conn, network, vlan)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func (c *Client) connectFirstCard(ctx context.Context, conn *connection, cards [
 	return movedCard(cards[0], backing, ofClone), nil
 }
 
-func (c *Client) networkBacking(ctx context.Context, conn *connection, name string) (types.BaseVirtualDeviceBackingInfo, error) {
+func (c *Client) networkBacking(ctx context.Context, conn *connection, name string, vlan int) (types.BaseVirtualDeviceBackingInfo, error) {
 	return remembered(ctx, c, "network "+name,
 		func(i *inventoryCache) (types.BaseVirtualDeviceBackingInfo, bool) {
 			b, ok := i.networks[name]
@@ -97,7 +98,7 @@ func (c *Client) networkBacking(ctx context.Context, conn *connection, name stri
 			if err != nil {
 				return nil, err
 			}
-			network, err := finder.Network(ctx, name)
+			network, err := c.ensureNetwork(ctx, conn, finder, name, vlan)
 			if err != nil {
 				return nil, err
 			}
