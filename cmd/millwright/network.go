@@ -40,6 +40,9 @@ const (
 
 // labEdge offers public addresses and VLANs in the demo.
 func labEdge(ctx context.Context, system *models.System, a applied) error {
+	if _, err := system.LocalEdge(ctx, "lab"); err != nil { // carries every org from the first start on
+		return err
+	}
 	addresses := make([]string, labIPs)
 	for i := range addresses {
 		addresses[i] = fmt.Sprintf("127.0.10.%d", i+1)

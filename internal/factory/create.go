@@ -167,7 +167,7 @@ func (v *visit) cloneSpec() vsphere.CloneSpec {
 		InstanceUUID: m.ID.InstanceUUID(), Name: models.VMName(m.Name, m.ID),
 		TemplateUUID: v.facts.image, OrgFolder: v.facts.folder,
 		VCPUs: m.VCPUs, MemoryMiB: m.MemoryMiB, Annotation: v.annotation(),
-		Network:  v.facts.network.PortGroup, VLAN: v.facts.network.VLAN,
+		Network: v.facts.network.PortGroup, VLAN: v.facts.network.VLAN,
 		HostName: m.Name, Address: m.Address, Gateway: v.facts.network.Gateway,
 	}
 	if prefix, err := netip.ParsePrefix(v.facts.network.CIDR); err == nil {
