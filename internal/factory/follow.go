@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millwright/millwright/internal/jobs"
 	"github.com/millwright/millwright/models"
 )
 
@@ -70,7 +71,26 @@ func (f *Factory) feedWhile(ctx context.Context, c *cloud) {
 		case <-ctx.Done():
 		}
 	}()
+	var warm sync.WaitGroup
+	warm.Go(func() { f.keepWarm(ctx, c) })
+	defer warm.Wait()
 	f.feed(ctx, c)
+}
+
+// warmEvery is well inside the time for which a connection may idle.
+const warmEvery = 30 * time.Second
+
+// keepWarm keeps this node's session with a cloud open. One node alone feeds
+// from it; the others may not have spoken to it when the pages of a lost node
+// come to them for their screens, and a sign-in takes longer than all the rest.
+func (f *Factory) keepWarm(ctx context.Context, c *cloud) {
+	for ctx.Err() == nil {
+		_, _ = c.About(ctx) // the feed tells what is wrong with a cloud
+		select {
+		case <-ctx.Done():
+		case <-time.After(jobs.Jitter(warmEvery)):
+		}
+	}
 }
 
 // absentWords says in the words of a Task why its cloud has no client here.

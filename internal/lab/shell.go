@@ -30,8 +30,12 @@ type shell struct {
 // maxLine keeps a stuck key from growing the line for ever.
 const maxLine = 500
 
-// modifiers are the keys that one viewer holds down.
-type modifiers struct{ ctrl, alt bool }
+// modifiers are what one viewer's keyboard keeps from key to key: what is held
+// down, and the dead key that waits for its letter.
+type modifiers struct {
+	ctrl, alt bool
+	dead      uint32
+}
 
 // X11 key symbols.
 const (
@@ -82,12 +86,19 @@ func (s *screen) key(mod *modifiers, sym uint32, down bool) {
 	case mod.ctrl:
 		s.control(sym)
 	default:
-		if r := runeOf(sym); r != 0 && len(s.shell.line) < maxLine {
-			s.shell.line = append(s.shell.line, r)
-			if s.shell.mode != shellPassword {
-				s.write(string(r))
-			}
+		for _, r := range mod.compose(sym) {
+			s.put(r)
 		}
+	}
+}
+
+func (s *screen) put(r rune) {
+	if len(s.shell.line) >= maxLine {
+		return
+	}
+	s.shell.line = append(s.shell.line, r)
+	if s.shell.mode != shellPassword {
+		s.write(string(r))
 	}
 }
 

@@ -14,7 +14,7 @@ import * as endings from "./endings.js";
 import { Heartbeat } from "./heartbeat.js";
 
 const PATIENCE_MS = 15_000; // for a ticket, and for a picture after it
-const FEW = 3; // tries that need no words in the middle of the screen
+const FEW = 5; // tries that need no words in the middle of the screen
 const STEADY_MS = 10_000; // a connection that held so long was a good one
 const CROWDED_MS = 10_000;
 

@@ -56,10 +56,13 @@ export function refusalOf(status, sentence = "") {
   }
 }
 
-// retryDelay is how long to wait before the n-th try in a row. The first is at
-// once: a portal that went down is replaced already. All pages of a dead node
-// must not come in the same moment, hence the jitter.
+// retryDelay is how long to wait before the n-th try in a row. The first are at
+// once: a portal that went down is replaced already, and what failed first may
+// have been a request that the browser sent on the dead one's connection. All
+// pages of a dead node must not come in the same moment, hence the jitter.
+const FIRST_MS = [40, 60, 120];
+
 export function retryDelay(tries, random = Math.random) {
-  const most = tries <= 1 ? 60 : Math.min(10_000, 100 * 2 ** (tries - 1));
+  const most = FIRST_MS[Math.max(tries, 1) - 1] ?? Math.min(10_000, 100 * 2 ** (tries - 2));
   return most * (0.5 + random() / 2);
 }

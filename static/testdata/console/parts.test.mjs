@@ -11,10 +11,12 @@ import { keepSettings, layoutOfLanguage, readSettings } from "../../console/sett
 import { difference } from "../../console/touch.js";
 import { sendText } from "../../console/typist.js";
 
-test("the first try is at once, later ones wait, never in step", () => {
-  assert.ok(retryDelay(1, () => 1) <= 60);
-  assert.equal(retryDelay(1, () => 0), 30);
-  assert.ok(retryDelay(2, () => 1) <= 200);
+test("the first tries are at once, later ones wait, never in step", () => {
+  assert.ok(retryDelay(1, () => 1) <= 40);
+  assert.equal(retryDelay(1, () => 0), 20);
+  assert.ok(retryDelay(2, () => 1) <= 60);
+  assert.ok(retryDelay(3, () => 1) <= 120);
+  assert.equal(retryDelay(4, () => 1), 400);
   assert.ok(retryDelay(50, () => 1) <= 10_000);
   assert.notEqual(retryDelay(6, () => 0), retryDelay(6, () => 1));
 });
