@@ -235,3 +235,17 @@ func (r *Reader) Cloud(id CloudID) (Cloud, error) {
 	var c Cloud
 	return c, absent(q.Take(&c, "id = ?", id).Error, "cloud")
 }
+
+// CloudForNew is Cloud for whoever places a machine in it: whether it takes one
+// stays true until the transaction ends, for a drain waits so long. Call it
+// before any quota is taken, so that locks are had in one order. The row itself
+// isn't locked: row security keeps orgs from that, and its health changes often.
+func (w *Writer) CloudForNew(id CloudID) (Cloud, error) {
+	if err := w.latch(placing(id), true); err != nil {
+		return Cloud{}, err
+	}
+	return w.Cloud(id)
+}
+
+// placing names the latch between orders and whoever closes the cloud to them.
+func placing(id CloudID) string { return "placing/" + string(id) }

@@ -197,6 +197,10 @@ func (p *Provider) MoveCloud(ctx context.Context, id CloudID, action Action) err
 		return NotFound("page")
 	}
 	return p.change(ctx, func(w *Writer) error {
+		// Orders that were let in before are through, and counted, when this is.
+		if err := w.latch(placing(id), false); err != nil {
+			return err
+		}
 		var c Cloud
 		if err := w.tx.Take(&c, "id = ?", id).Error; err != nil {
 			return absent(err, "cloud")

@@ -66,6 +66,19 @@ func (s *System) Exclusively(ctx context.Context, name string, fn func(context.C
 	return err
 }
 
+// latch waits for the name's latch and holds it until the transaction ends:
+// many may share it, or one has it alone. SQLite has one writer at a time.
+func (w *Writer) latch(name string, share bool) error {
+	if w.db.kind != PostgreSQL {
+		return nil
+	}
+	take := "SELECT pg_advisory_xact_lock(?)"
+	if share {
+		take = "SELECT pg_advisory_xact_lock_shared(?)"
+	}
+	return w.tx.Exec(take, lockKey(name)).Error
+}
+
 // lockKey spreads names over the advisory locks' numbers, in a corner of their
 // own: River hashes its into the same space.
 func lockKey(name string) int64 {

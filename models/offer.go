@@ -66,14 +66,14 @@ func (s *System) PutPublicIPs(ctx context.Context, name string, addresses []stri
 func (s *System) PutVLANs(ctx context.Context, cloud CloudID, first, last int) error {
 	err := s.changing(ctx, func(w *Writer) error {
 		var n int64
-		if err := w.tx.Model(&vlanRange{}).Where("cloud_id = ?", cloud).Count(&n).Error; err != nil || n > 0 {
+		if err := w.tx.Model(&VLANRange{}).Where("cloud_id = ?", cloud).Count(&n).Error; err != nil || n > 0 {
 			return err
 		}
-		row := vlanRange{ID: NewID[string](), CloudID: cloud, FirstVLAN: first, LastVLAN: last, CreatedAt: Now()}
+		row := VLANRange{ID: NewID[VLANRangeID](), CloudID: cloud, FirstVLAN: first, LastVLAN: last, CreatedAt: Now()}
 		if err := w.tx.Create(&row).Error; err != nil {
 			return err
 		}
-		return w.configured(Object{Kind: "vlan_range", ID: row.ID, Name: "VLANs"}, nil, map[string]any{"cloud": cloud, "first_vlan": first, "last_vlan": last})
+		return w.configured(row.object(), nil, row.words())
 	})
 	if err != nil {
 		return err

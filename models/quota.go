@@ -124,7 +124,8 @@ func (w *Writer) ReturnQuota(amounts Amounts) error {
 	return nil
 }
 
-// setLimits returns the org's limits as they were and as they are.
+// setLimits returns the org's limits as they were and as they are. One that is
+// left out stays as it is; of a new org it is the usual one.
 func (w *Writer) setLimits(org OrgID, limits Limits) (was, is Limits, err error) {
 	was, is = Limits{}, Limits{}
 	var have []Quota
@@ -138,10 +139,10 @@ func (w *Writer) setLimits(org OrgID, limits Limits) (was, is Limits, err error)
 		ceiling, known := was[res]
 		limit, given := limits[res]
 		switch {
-		case given || res != ResourceTasks:
+		case given:
 		case known:
 			limit = ceiling
-		default:
+		case res == ResourceTasks:
 			limit = UsualTasks
 		}
 		is[res] = limit

@@ -128,3 +128,42 @@ func TestReleaseGivesBackOnce(t *testing.T) {
 		}
 	})
 }
+
+// What the configuration leaves out it says nothing of, at whichever start.
+func TestLimitThatIsLeftOutStays(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		limits := func(slug string) models.Limits {
+			t.Helper()
+			p, _ := operator(t, w)
+			d, err := p.Org(ctx, slug)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := models.Limits{}
+			for _, q := range d.Quotas {
+				list[q.Resource] = q.Ceiling
+			}
+			return list
+		}
+		was := limits("acme")
+		for range 2 {
+			if _, err := w.System.PutOrg(ctx, "acme", "Acme", models.Limits{models.ResourceVCPUs: 77}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for res, n := range limits("acme") {
+			if want := map[bool]int64{true: 77, false: was[res]}[res == models.ResourceVCPUs]; n != want {
+				t.Errorf("%s is %d, want %d", res, n, want)
+			}
+		}
+		if _, err := w.System.PutOrg(ctx, "initech", "Initech", models.Limits{models.ResourceMachines: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if got := limits("initech"); got[models.ResourceMachines] != 2 || got[models.ResourceTasks] != models.UsualTasks || got[models.ResourceVCPUs] != 0 || len(got) != len(models.Resources) {
+			t.Errorf("a new org has %v", got)
+		}
+	})
+}

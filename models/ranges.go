@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -81,9 +83,14 @@ func (p *Provider) AddVLANRange(ctx context.Context, v VLANRange) (VLANRange, er
 	return v, err
 }
 
-// RemoveVLANRange takes a range away. Networks keep the VLAN that they have.
+// RemoveVLANRange takes a range away of which no network has a VLAN. The
+// delete of the free VLANs decides, not what was counted: a network that takes
+// one at the same moment is either seen below, or finds none.
 func (p *Provider) RemoveVLANRange(ctx context.Context, id VLANRangeID) error {
 	return p.change(ctx, func(w *Writer) error {
+		if err := w.latch(vlanLatch, false); err != nil {
+			return err
+		}
 		var v VLANRange
 		if err := w.tx.Take(&v, "id = ?", id).Error; err != nil {
 			return absent(err, "range")
@@ -95,8 +102,35 @@ func (p *Provider) RemoveVLANRange(ctx context.Context, id VLANRangeID) error {
 		if done.RowsAffected == 0 {
 			return NotFound("range")
 		}
+		within := "cloud_id = ? AND vlan BETWEEN ? AND ?"
+		err := w.tx.Where(within+" AND org_id IS NULL", v.CloudID, v.FirstVLAN, v.LastVLAN).Delete(&networkVLAN{}).Error
+		if err != nil {
+			return err
+		}
+		var taken, used []int
+		if err := w.tx.Model(&networkVLAN{}).Where(within, v.CloudID, v.FirstVLAN, v.LastVLAN).Pluck("vlan", &taken).Error; err != nil {
+			return err
+		}
+		// A network of the configuration may have one that was never given out.
+		if err := w.tx.Model(&Network{}).Where(within, v.CloudID, v.FirstVLAN, v.LastVLAN).Pluck("vlan", &used).Error; err != nil {
+			return err
+		}
+		if taken = append(taken, used...); len(taken) > 0 {
+			return Conflict("Networks have VLANs of this range: " + fewNumbers(taken) + ". It can be removed when they are deleted.")
+		}
 		return w.told(ActionConfigChange, v.object(), v.words(), nil)
 	})
+}
+
+// fewNumbers names the lowest, each once.
+func fewNumbers(list []int) string {
+	slices.Sort(list)
+	list = slices.Compact(list)
+	words := make([]string, len(list))
+	for i, n := range list {
+		words[i] = strconv.Itoa(n)
+	}
+	return few(words)
 }
 
 // PublicIPState is what a public address is doing.

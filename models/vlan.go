@@ -3,7 +3,6 @@ package models
 import (
 	"context"
 	"slices"
-	"time"
 )
 
 // networkVLAN is one VLAN that networks of a cloud may have. Its org is a plain
@@ -16,16 +15,8 @@ type networkVLAN struct {
 
 func (networkVLAN) TableName() string { return "network_vlans" }
 
-// vlanRange is what the operator gave a cloud.
-type vlanRange struct {
-	ID        string
-	CloudID   CloudID
-	FirstVLAN int `gorm:"column:first_vlan"`
-	LastVLAN  int `gorm:"column:last_vlan"`
-	CreatedAt time.Time
-}
-
-func (vlanRange) TableName() string { return "vlan_ranges" }
+// vlanLatch is between those who remove ranges and those who make their VLANs.
+const vlanLatch = "vlans"
 
 // SyncVLANs makes a row for every VLAN of the clouds' ranges, and removes free
 // ones that are in no range any more.
@@ -35,7 +26,11 @@ func (s *System) SyncVLANs(ctx context.Context) error {
 		vlan  int
 	}
 	return s.changing(ctx, func(w *Writer) error {
-		var ranges []vlanRange
+		// Who removes a range waits, lest its VLANs are made anew behind it.
+		if err := w.latch(vlanLatch, false); err != nil {
+			return err
+		}
+		var ranges []VLANRange
 		if err := w.tx.Find(&ranges).Error; err != nil {
 			return err
 		}

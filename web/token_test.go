@@ -241,3 +241,39 @@ func TestWrongTokensAreTooManyPerSource(t *testing.T) {
 		}
 	})
 }
+
+// An org that is suspended has no programs either, and they are told why.
+func TestSuspendedOrgsTokenOpensNothing(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		text, _ := makeToken(t, p.as("user@acme.example"), "deploy", "user")
+		call := p.program(text)
+		operator := p.as("operator@provider.example")
+		suspend := func(what string) {
+			t.Helper()
+			if answer := operator.post("/provider/orgs/acme/"+what, nil); answer.Code != http.StatusSeeOther {
+				t.Fatalf("%s: %d", what, answer.Code)
+			}
+		}
+		suspend("suspend")
+		order := url.Values{"name": {"x-1"}, "template": {p.Template.Slug}, "instance_type": {p.Small.Slug}}
+		for path, form := range map[string]url.Values{"/orgs/acme/": nil, "/orgs/acme/machines": nil, "/orgs/acme/events": nil, "/orgs/acme/machines?": order} {
+			method := http.MethodGet
+			if form != nil {
+				method = http.MethodPost
+			}
+			answer := call(method, path, form, "Accept", "application/json")
+			if answer.Code != http.StatusForbidden || !strings.Contains(answer.Body.String(), "suspended by the provider") {
+				t.Errorf("%s %s: %d %s", method, path, answer.Code, answer.Body)
+			}
+		}
+		if answer := call(http.MethodGet, "/orgs/globex/", nil); answer.Code != http.StatusNotFound {
+			t.Errorf("another org: %d", answer.Code)
+		}
+		suspend("resume")
+		if answer := call(http.MethodGet, "/orgs/acme/", nil); answer.Code != http.StatusOK {
+			t.Errorf("resumed: %d", answer.Code)
+		}
+	})
+}

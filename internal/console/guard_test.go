@@ -45,6 +45,38 @@ func TestLostRoleClosesTheSocket(t *testing.T) {
 	b.wantClose(conn, endForbidden)
 }
 
+// Within the seconds that the operator's page promises: no regular round is
+// waited for.
+func TestSuspendedOrgsConsolesEnd(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		b := newBenchOn(t, db, func(s *Service) { s.timing.recheck = time.Hour })
+		listening, end := context.WithCancel(context.Background())
+		listened := make(chan struct{})
+		go func() { defer close(listened); db.Listen(listening) }()
+		t.Cleanup(func() { end(); <-listened })
+		operating, screen := b.watch(b.user(), models.ConsoleOperate)
+		viewing, _ := b.watch(b.person("admin@acme.example", "acme"), models.ConsoleView)
+		operator, err := b.world.System.Provider(b.world.SignedIn(t, "operator@provider.example"))
+		if err == nil {
+			err = operator.SuspendOrg(context.Background(), "acme", true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		b.wantClose(operating, endForbidden)
+		b.wantClose(viewing, endForbidden)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("they ended after %s", took)
+		}
+		if _, ok := <-screen.got; ok {
+			t.Error("input after the end")
+		}
+		b.until("nothing counts as open", func() bool { return b.consolesUsed() == 0 })
+	})
+}
+
 func TestMachineGoingOffClosesTheSocket(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(s *Service) { s.timing.recheck = time.Hour })

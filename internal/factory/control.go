@@ -89,7 +89,7 @@ func (f *Factory) rebuild(ctx context.Context, scope *models.Scope, old models.T
 		if err != nil {
 			return err
 		}
-		cloud, err := w.Cloud(m.CloudID)
+		cloud, err := w.CloudForNew(m.CloudID)
 		if err != nil {
 			return err
 		}

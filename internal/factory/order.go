@@ -7,17 +7,47 @@ import (
 	"github.com/millwright/millwright/models"
 )
 
+// errClosedSince says that the chosen cloud was drained or disabled after the
+// plan was made.
+var errClosedSince = errors.New("the cloud takes no new machines any more")
+
 // Order accepts an order: it plans it, and in one transaction takes quota,
 // names and addresses and stores the machines with their Tasks and jobs. What
 // can't be had is an error, and nothing is kept.
 func (f *Factory) Order(ctx context.Context, scope *models.Scope, o models.Order) ([]models.Machine, error) {
-	plan, err := f.Plan(ctx, scope, o)
+	plan, made, err := f.order(ctx, scope, o)
+	if errors.Is(err, errClosedSince) { // a second plan knows of it
+		plan, made, err = f.order(ctx, scope, o)
+	}
+	if errors.Is(err, errClosedSince) {
+		err = models.Conflict(plan.Cloud.Name + " takes no new machines any more. Order again, elsewhere.")
+	}
 	if err != nil {
 		return nil, f.refuse(ctx, scope, models.ActionMachineCreate, models.Object{Kind: "machine", Name: plan.Order.Name}, err)
 	}
-	var made []models.Machine
+	return made, nil
+}
+
+func (f *Factory) order(ctx context.Context, scope *models.Scope, o models.Order) (models.Plan, []models.Machine, error) {
+	plan, err := f.Plan(ctx, scope, o)
+	if err != nil {
+		return plan, nil, err
+	}
+	made, err := f.carryOut(ctx, scope, plan)
+	return plan, made, err
+}
+
+// carryOut stores what was planned, all of it or nothing.
+func (f *Factory) carryOut(ctx context.Context, scope *models.Scope, plan models.Plan) (made []models.Machine, err error) {
 	err = scope.Change(ctx, func(w *models.Writer) error {
 		made = made[:0]
+		cloud, err := w.CloudForNew(plan.Cloud.ID)
+		if err != nil {
+			return err
+		}
+		if !cloud.Takes() {
+			return errClosedSince
+		}
 		for _, name := range numbered(plan.Order.Name, plan.Order.Count) {
 			m, err := f.accept(ctx, w, &plan, name, scope.UserID())
 			if err != nil {
@@ -27,10 +57,7 @@ func (f *Factory) Order(ctx context.Context, scope *models.Scope, o models.Order
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, f.refuse(ctx, scope, models.ActionMachineCreate, models.Object{Kind: "machine", Name: plan.Order.Name}, err)
-	}
-	return made, nil
+	return made, err
 }
 
 // accept stores one machine of an order with its Task.
