@@ -350,6 +350,14 @@ func notify(tx *gorm.DB, text string) error {
 	return tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, text).Error
 }
 
+// latch takes the transaction's advisory lock. PostgreSQL only.
+func latch(tx *gorm.DB, key int64, share bool) error {
+	if share {
+		return tx.Exec("SELECT pg_advisory_xact_lock_shared(?)", key).Error
+	}
+	return tx.Exec("SELECT pg_advisory_xact_lock(?)", key).Error
+}
+
 // countFailure adds a failure to the key's window, or opens a new one; one
 // statement decides, so that parallel guesses all count.
 func countFailure(tx *gorm.DB, key string, now, end time.Time) (failures int, err error) {

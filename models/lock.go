@@ -72,11 +72,7 @@ func (w *Writer) latch(name string, share bool) error {
 	if w.db.kind != PostgreSQL {
 		return nil
 	}
-	take := "SELECT pg_advisory_xact_lock(?)"
-	if share {
-		take = "SELECT pg_advisory_xact_lock_shared(?)"
-	}
-	return w.tx.Exec(take, lockKey(name)).Error
+	return latch(w.tx, lockKey(name), share)
 }
 
 // lockKey spreads names over the advisory locks' numbers, in a corner of their
