@@ -91,6 +91,9 @@ func (h *Provider) CloudCertificate(c echo.Context, provider *models.Provider) e
 
 // look fetches a certificate, and tells the history that it was.
 func (h *Provider) look(c echo.Context, provider *models.Provider, url string) (models.Certificate, error) {
+	if words := models.CloudURLFault(url); words != "" {
+		return models.Certificate{}, models.Invalid(map[string]string{"url": words})
+	}
 	ctx := c.Request().Context()
 	seen, cause := h.connector.Certificate(ctx, url)
 	if err := provider.TellTest(ctx, url, cause); err != nil {
@@ -130,6 +133,9 @@ func (h *Provider) tested(c echo.Context, provider *models.Provider, in *input, 
 		f.Problems["password"] = "This is too long."
 	case l.Password == "" && stored == "":
 		f.Problems["password"] = "Enter the service account's password."
+	}
+	if words := models.CloudURLFault(l.URL); words != "" {
+		f.Problems["url"] = words
 	}
 	if err := faulty(f); err != nil {
 		return l, err

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"errors"
+	"net/url"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -25,8 +26,26 @@ func named(slug, name string) map[string]string {
 	return faults
 }
 
+// CloudURLFault says what is wrong with a vCenter's address. A name or password
+// in it would be shown by pages and kept in the history.
+func CloudURLFault(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Scheme != "https", u.Hostname() == "", u.Opaque != "", len(text) > 500:
+		return "Enter an address like https://vcenter.example/sdk."
+	case u.User != nil:
+		return "Enter the address without a name or password in it. They have fields of their own."
+	case u.RawQuery != "", u.Fragment != "":
+		return "Enter the address without ? and #."
+	}
+	return ""
+}
+
 func (c *CloudLogin) faults() map[string]string {
 	faults := named(c.Slug, c.Name)
+	if words := CloudURLFault(c.URL); words != "" {
+		faults["url"] = words
+	}
 	if c.Class != CloudPublic && c.Class != CloudPrivate {
 		faults["class"] = "Choose public or private."
 	}

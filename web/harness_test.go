@@ -43,6 +43,12 @@ func newPortal(t testing.TB, db *models.DB) *portal {
 
 func newPortalWith(t testing.TB, db *models.DB, o Options) *portal {
 	t.Helper()
+	return newPortalGuarded(t, db, o, vsphere.PublicGuard(true))
+}
+
+// newPortalGuarded asks guard before it connects to a cloud.
+func newPortalGuarded(t testing.TB, db *models.DB, o Options, guard vsphere.Guard) *portal {
+	t.Helper()
 	w := testkit.NewWorld(t, db)
 	queue, err := jobs.New(db, jobs.Options{NodeID: "test", Logger: testkit.Quiet()})
 	if err != nil {
@@ -58,7 +64,7 @@ func newPortalWith(t testing.TB, db *models.DB, o Options) *portal {
 	o.Outbox = true
 	people := identity.New(w.System, 2)
 	s, err := New(o, w.System, people, handlers.Rooms{Factory: machines, Console: screens,
-		Connector: factory.NewConnector(vsphere.PublicGuard(true)),
+		Connector: factory.NewConnector(guard),
 		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()}),
 		Network:   edges})
 	if err != nil {

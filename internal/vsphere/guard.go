@@ -23,22 +23,40 @@ var metadata = []netip.Prefix{
 	netip.MustParsePrefix("192.0.0.192/32"), netip.MustParsePrefix("fd00:ec2::254/128"),
 }
 
-// nat64 carries an IPv4 address in its last four bytes.
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+// embedding are IPv6 prefixes with an IPv4 address inside, and where it begins.
+var embedding = map[netip.Prefix]int{
+	netip.MustParsePrefix("64:ff9b::/96"):   12, // NAT64
+	netip.MustParsePrefix("64:ff9b:1::/48"): 12, // NAT64 of a site's own
+	netip.MustParsePrefix("2002::/16"):      2,  // 6to4
+	netip.MustParsePrefix("::/96"):          12, // IPv4-compatible
+}
+
+var nowhere = netip.MustParsePrefix("0.0.0.0/8")
+
+// inner is the address that packets to a end up at.
+func inner(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is4() || a.IsUnspecified() || a.IsLoopback() {
+		return a
+	}
+	for prefix, at := range embedding {
+		if prefix.Contains(a) {
+			b := a.As16()
+			return netip.AddrFrom4([4]byte(b[at : at+4]))
+		}
+	}
+	return a
+}
 
 // PublicGuard refuses what is never a vCenter: this machine itself (unless the
 // clouds are a lab's), link-local and metadata addresses, unspecified and
 // multicast ones. Private ranges are where vCenters are.
 func PublicGuard(loopback bool) Guard {
 	return func(a netip.Addr) error {
-		a = a.Unmap().WithZone("")
-		if nat64.Contains(a) {
-			b := a.As16()
-			a = netip.AddrFrom4([4]byte(b[12:]))
-		}
+		a = inner(a)
 		what := ""
 		switch {
-		case a.IsUnspecified():
+		case a.IsUnspecified(), nowhere.Contains(a):
 			what = "stands for no machine"
 		case a.IsLoopback() && !loopback:
 			what = "is the portal's own machine"
