@@ -231,26 +231,7 @@ func (h *Host) prepare(ctx context.Context, o *org, want gateway.Checked, failed
 		p.haproxy = render.HAProxy(p.org, proxy.options())
 		p.nft = render.NFT(p.org, render.NFTOptions{Epoch: epoch, Down: p.down, Live: names, Refuse: disjoint(refuse)})
 		p.serves = slices.ContainsFunc(p.org.Services, render.HasHAProxy)
-		var complaint error
-		var blame edge.Blame
-		if p.serves && p.haproxy.Structure != o.structure {
-			fresh := proxy.config() + ".check"
-			if err := os.WriteFile(fresh, []byte(p.haproxy.Text), 0o600); err != nil {
-				return nil, p, err
-			}
-			if complaint = proxy.check(ctx, fresh); complaint != nil {
-				blame.ID, blame.Text = blamed(complaint, haproxyLine, p.haproxy.Text)
-				_ = os.Rename(fresh, proxy.config()+".failed") // for who looks into it
-			} else {
-				_ = os.Remove(fresh)
-			}
-		}
-		if complaint == nil {
-			if complaint = rules.check(ctx, p.nft.Text); complaint != nil {
-				blame.ID, blame.Text = blamed(complaint, nftLine, p.nft.Text)
-				_ = os.WriteFile(filepath.Join(o.dir, "rules.nft.failed"), []byte(p.nft.Text), 0o600)
-			}
-		}
+		blame, complaint := h.check(ctx, o, p)
 		if complaint == nil {
 			return failed, p, nil
 		}
@@ -261,6 +242,37 @@ func (h *Host) prepare(ctx context.Context, o *org, want gateway.Checked, failed
 		want = want.Without(map[string]bool{blame.ID: true})
 	}
 	return nil, prepared{}, errors.New("too many objects are refused")
+}
+
+// check asks both programs at the same time, and finds the object that one of
+// them complains of. What is refused is kept for who looks into it.
+func (h *Host) check(ctx context.Context, o *org, p prepared) (blame edge.Blame, complaint error) {
+	rules, proxy := h.nft(o), h.haproxy(p.org.Key, o)
+	refused := make(chan error, 1)
+	go func() { refused <- rules.check(ctx, p.nft.Text) }()
+	var haproxyError error
+	if p.serves && p.haproxy.Structure != o.structure {
+		fresh := proxy.config() + ".check"
+		if haproxyError = os.WriteFile(fresh, []byte(p.haproxy.Text), 0o600); haproxyError == nil {
+			haproxyError = proxy.check(ctx, fresh)
+		}
+		if haproxyError != nil {
+			_ = os.Rename(fresh, proxy.config()+".failed")
+		} else {
+			_ = os.Remove(fresh)
+		}
+	}
+	nftError := <-refused
+	if nftError != nil {
+		_ = os.WriteFile(filepath.Join(o.dir, "rules.nft.failed"), []byte(p.nft.Text), 0o600)
+		blame.ID, blame.Text = blamed(nftError, nftLine, p.nft.Text)
+		complaint = nftError
+	}
+	if haproxyError != nil {
+		blame.ID, blame.Text = blamed(haproxyError, haproxyLine, p.haproxy.Text)
+		complaint = haproxyError
+	}
+	return blame, complaint
 }
 
 // disjoint drops ranges that lie within another.
