@@ -36,4 +36,3 @@ func TestDemoHasAGatewayThatCarriesItsOrgs(t *testing.T) {
 		t.Error(err)
 	}
 }
-
