@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/millwright/millwright/internal/testkit"
@@ -37,7 +38,7 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	b.Until("third step", "document.querySelector('#sources')")
 	b.Click("#wizard button[name=step][value='4']")
 	b.Until("nobody may come: it asks", "document.querySelector('#sources[aria-invalid=true]')")
-	b.Fill("#sources", "0.0.0.0/0")
+	testkit.Eval[bool](b, "document.querySelector('#sources').value = '0.0.0.0/0', true")
 	b.Click("#wizard button[name=step][value='4']")
 	b.Until("the review", "document.querySelector('#accept')")
 	b.Shot("04-review")
@@ -104,6 +105,9 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	b.Until("the network is drawn", "document.querySelector('svg.address-map')")
 	b.Shot("13-private")
 	for _, m := range b.Messages() {
+		if strings.Contains(m, "status of 422") { // the refusals above
+			continue
+		}
 		t.Errorf("the browser says: %s", m)
 	}
 }
