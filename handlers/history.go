@@ -72,6 +72,9 @@ func (h *History) read(c echo.Context, scope *models.Scope, p *views.HistoryProp
 		if p.Sealed, err = r.Sealed(p.Page.Rows); err != nil {
 			return err
 		}
+		if p.Archived, err = r.LastSegment(); err != nil {
+			return err
+		}
 		p.Signed, err = r.LastCheckpoint()
 		return err
 	})

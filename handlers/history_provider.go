@@ -50,7 +50,7 @@ func (h *History) showAll(c echo.Context, provider *models.Provider, org models.
 	if p.Frame, err = h.user(c); err != nil {
 		return err
 	}
-	p.Page, p.Sealed, p.Signed = history.Page, history.Sealed, history.Signed
+	p.Page, p.Sealed, p.Signed, p.Archived = history.Page, history.Sealed, history.Signed, history.Archived
 	p.Provider = &views.ProviderHistoryProps{Orgs: history.Orgs, Chain: org.Slug}
 	p.CanExport = org.ID != ""
 	return Render(c, http.StatusOK, views.History(p))

@@ -12,56 +12,57 @@ import (
 type Action string
 
 const (
-	ActionSignIn        Action = "session.sign_in"
-	ActionSignInRefused Action = "session.sign_in_refused"
-	ActionSignOut       Action = "session.sign_out"
-	ActionSessionRevoke Action = "session.revoke"
-	ActionMachineCreate Action = "machine.create"
-	ActionMachinePower  Action = "machine.power"
-	ActionMachineDelete Action = "machine.delete"
-	ActionMachineState  Action = "machine.state" // seen, not asked for
-	ActionTaskCancel    Action = "task.cancel"
-	ActionTaskRetry     Action = "task.retry"
-	ActionConsoleTicket Action = "console.ticket"
-	ActionConsoleOpen   Action = "console.open"
-	ActionConsoleClose  Action = "console.close"
-	ActionConsoleEnd    Action = "console.end" // somebody else's, by an admin
-	ActionConsoleRefuse Action = "console.refused"
-	ActionConsoleVMRC   Action = "console.vmrc"  // an operator's native client
-	ActionMachineMedia  Action = "machine.media" // its virtual CD
-	ActionAccessRefused Action = "access.refused"
-	ActionPasswordSet   Action = "user.password"
-	ActionFactorOn      Action = "user.second_factor_on"
-	ActionFactorOff     Action = "user.second_factor_off"
-	ActionRecoveryUse   Action = "user.recovery_code"
-	ActionTokenCreate   Action = "token.create"
-	ActionTokenRevoke   Action = "token.revoke"
-	ActionInvite        Action = "member.invite"
-	ActionInviteResend  Action = "member.invite_again"
-	ActionInviteEnd     Action = "member.invite_withdraw"
-	ActionMemberJoin    Action = "member.join"
-	ActionMemberRole    Action = "member.role"
-	ActionMemberDisable Action = "member.disable"
-	ActionMemberEnable  Action = "member.enable"
-	ActionMemberRemove  Action = "member.remove"
-	ActionAccountLink   Action = "user.sso_link"
-	ActionConfigChange  Action = "provider.configure"
-	ActionQuotaRepair   Action = "quota.repair"
-	ActionCloudDisable  Action = "cloud.disable"
-	ActionCloudEnable   Action = "cloud.enable"
-	ActionCloudDrain    Action = "cloud.drain"
-	ActionCloudUndrain  Action = "cloud.undrain"
-	ActionCloudTest     Action = "cloud.test" // a connection that an operator had tried
-	ActionOrgCreate     Action = "org.create"
-	ActionQuotaChange   Action = "org.quota"
-	ActionOrgSuspend    Action = "org.suspend"
-	ActionOrgResume     Action = "org.resume"
-	ActionLookStart     Action = "look.start" // the provider looks into an org
-	ActionLookEnd       Action = "look.end"
-	ActionLookExpire    Action = "look.expire"
-	ActionHistoryExport Action = "history.export"
-	ActionHistoryVerify Action = "history.verify"
-	ActionHistoryFault  Action = "history.fault" // a checkpoint was due and could not be made
+	ActionSignIn         Action = "session.sign_in"
+	ActionSignInRefused  Action = "session.sign_in_refused"
+	ActionSignOut        Action = "session.sign_out"
+	ActionSessionRevoke  Action = "session.revoke"
+	ActionMachineCreate  Action = "machine.create"
+	ActionMachinePower   Action = "machine.power"
+	ActionMachineDelete  Action = "machine.delete"
+	ActionMachineState   Action = "machine.state" // seen, not asked for
+	ActionTaskCancel     Action = "task.cancel"
+	ActionTaskRetry      Action = "task.retry"
+	ActionConsoleTicket  Action = "console.ticket"
+	ActionConsoleOpen    Action = "console.open"
+	ActionConsoleClose   Action = "console.close"
+	ActionConsoleEnd     Action = "console.end" // somebody else's, by an admin
+	ActionConsoleRefuse  Action = "console.refused"
+	ActionConsoleVMRC    Action = "console.vmrc"  // an operator's native client
+	ActionMachineMedia   Action = "machine.media" // its virtual CD
+	ActionAccessRefused  Action = "access.refused"
+	ActionPasswordSet    Action = "user.password"
+	ActionFactorOn       Action = "user.second_factor_on"
+	ActionFactorOff      Action = "user.second_factor_off"
+	ActionRecoveryUse    Action = "user.recovery_code"
+	ActionTokenCreate    Action = "token.create"
+	ActionTokenRevoke    Action = "token.revoke"
+	ActionInvite         Action = "member.invite"
+	ActionInviteResend   Action = "member.invite_again"
+	ActionInviteEnd      Action = "member.invite_withdraw"
+	ActionMemberJoin     Action = "member.join"
+	ActionMemberRole     Action = "member.role"
+	ActionMemberDisable  Action = "member.disable"
+	ActionMemberEnable   Action = "member.enable"
+	ActionMemberRemove   Action = "member.remove"
+	ActionAccountLink    Action = "user.sso_link"
+	ActionConfigChange   Action = "provider.configure"
+	ActionQuotaRepair    Action = "quota.repair"
+	ActionCloudDisable   Action = "cloud.disable"
+	ActionCloudEnable    Action = "cloud.enable"
+	ActionCloudDrain     Action = "cloud.drain"
+	ActionCloudUndrain   Action = "cloud.undrain"
+	ActionCloudTest      Action = "cloud.test" // a connection that an operator had tried
+	ActionOrgCreate      Action = "org.create"
+	ActionQuotaChange    Action = "org.quota"
+	ActionOrgSuspend     Action = "org.suspend"
+	ActionOrgResume      Action = "org.resume"
+	ActionLookStart      Action = "look.start" // the provider looks into an org
+	ActionLookEnd        Action = "look.end"
+	ActionLookExpire     Action = "look.expire"
+	ActionHistoryExport  Action = "history.export"
+	ActionHistoryVerify  Action = "history.verify"
+	ActionHistoryArchive Action = "history.archive"
+	ActionHistoryFault   Action = "history.fault" // a checkpoint was due and could not be made
 )
 
 // Actions lists the closed list, in the order of a menu.
@@ -77,7 +78,7 @@ var Actions = slices.Concat([]Action{
 	ActionCloudDisable, ActionCloudEnable, ActionCloudDrain, ActionCloudUndrain, ActionCloudTest,
 	ActionOrgCreate, ActionQuotaChange, ActionOrgSuspend, ActionOrgResume,
 	ActionLookStart, ActionLookEnd, ActionLookExpire,
-	ActionHistoryExport, ActionHistoryVerify, ActionHistoryFault,
+	ActionHistoryExport, ActionHistoryVerify, ActionHistoryArchive, ActionHistoryFault,
 }, NetworkActions)
 
 // Outcome is how it ended.

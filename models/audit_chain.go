@@ -210,6 +210,22 @@ func (s *System) Histories(ctx context.Context) ([]OrgID, error) {
 	return list, err
 }
 
+// Chains is Histories with what the orgs are called.
+func (s *System) Chains(ctx context.Context) ([]Org, error) {
+	list := []Org{{ID: ProviderOrg, Slug: string(ProviderOrg), Name: "Provider"}}
+	err := s.reading(ctx, func(r *Reader) error {
+		var rows []orgRow
+		if err := r.tx.Order("id").Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, row := range rows {
+			list = append(list, row.org())
+		}
+		return nil
+	})
+	return list, err
+}
+
 // AppendLinks adds to the org's chain. A sequence or an event that has been
 // linked meanwhile is ErrConflict, and nothing is kept.
 func (s *System) AppendLinks(ctx context.Context, org OrgID, links []AuditLink) error {

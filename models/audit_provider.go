@@ -8,6 +8,8 @@ type ProviderHistory struct {
 	Orgs   []Org // all that there are, by name
 	Sealed map[EventID]bool
 	Signed AuditCheckpoint // of the one chain, where one was chosen
+	// Archived is its last segment.
+	Archived AuditSegment
 }
 
 // History returns a page of the events of all orgs and of the provider's own;
@@ -38,6 +40,9 @@ func (p *Provider) History(ctx context.Context, chain OrgID, f EventFilter) (Pro
 			return err
 		}
 		if h.Sealed, err = r.Sealed(h.Page.Rows); err != nil || chain == "" {
+			return err
+		}
+		if h.Archived, err = r.lastSegmentOf(chain); err != nil {
 			return err
 		}
 		var last []AuditCheckpoint

@@ -81,27 +81,31 @@ func (r *Reader) searchOrg(org OrgID, f EventFilter, cursor EventID, down bool, 
 	return h.found, nil
 }
 
-// glance looks at one page of events as they come: nearly every event has a
-// word that is common, and the index would have to be asked for all of them.
-// What it has seen, nobody looks at again.
+// glance looks at events as they come, for as long as every other one is let
+// through: nearly every event has a word that is common, and the index would
+// have to be asked for all of them. What it has seen, nobody looks at again.
 func (h *hunt) glance() (done bool, err error) {
 	if h.f.Text == "" || h.f.Action != "" || h.f.Outcome != "" || h.f.Object != "" {
 		return false, nil
 	}
-	var rows []AuditEvent
-	if err := h.events().Omit("body").Limit(h.wanted + 1).Find(&rows).Error; err != nil {
-		return false, err
+	for before := 0; ; before = len(h.found) {
+		var rows []AuditEvent
+		if err := h.events().Omit("body").Limit(h.wanted + 8).Find(&rows).Error; err != nil {
+			return false, err
+		}
+		h.keep(rows)
+		if len(rows) < h.wanted+8 || len(h.found) >= h.wanted {
+			return true, nil
+		}
+		if last := rows[len(rows)-1].ID; h.down {
+			h.high = last
+		} else {
+			h.low = last
+		}
+		if (len(h.found)-before)*2 < len(rows) {
+			return false, nil
+		}
 	}
-	h.keep(rows)
-	if len(rows) <= h.wanted || len(h.found) >= h.wanted {
-		return true, nil
-	}
-	if last := rows[len(rows)-1].ID; h.down {
-		h.high = last
-	} else {
-		h.low = last
-	}
-	return false, nil
 }
 
 // events is the org's (all, where there is none), in the page's order, between its ends.

@@ -112,7 +112,7 @@ var actionWords = with(map[models.Action]string{
 	models.ActionCloudDrain: "drained the cloud", models.ActionCloudUndrain: "opened for new machines the cloud", models.ActionCloudTest: "tested the connection to",
 	models.ActionOrgCreate: "created the org", models.ActionQuotaChange: "changed name or quotas of", models.ActionOrgSuspend: "suspended", models.ActionOrgResume: "resumed",
 	models.ActionLookStart: "began to look into", models.ActionLookEnd: "ended the look into", models.ActionLookExpire: "had the look run out into",
-	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryFault: "found a fault in",
+	models.ActionHistoryExport: "exported", models.ActionHistoryVerify: "verified", models.ActionHistoryArchive: "archived", models.ActionHistoryFault: "found a fault in",
 }, networkWords)
 
 // actionNames name an action in menus; in tables too, but for eventName.
@@ -134,7 +134,7 @@ var actionNames = with(map[models.Action]string{
 	models.ActionCloudDrain: "Drain cloud", models.ActionCloudUndrain: "Undrain cloud", models.ActionCloudTest: "Test connection",
 	models.ActionOrgCreate: "Create org", models.ActionQuotaChange: "Change quotas", models.ActionOrgSuspend: "Suspend org", models.ActionOrgResume: "Resume org",
 	models.ActionLookStart: "Look into org", models.ActionLookEnd: "End look", models.ActionLookExpire: "Look ran out",
-	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryFault: "Fault in history",
+	models.ActionHistoryExport: "Export history", models.ActionHistoryVerify: "Verify history", models.ActionHistoryArchive: "Archive history", models.ActionHistoryFault: "Fault in history",
 }, networkNames)
 
 var actionIcons = map[string]string{

@@ -25,6 +25,7 @@ type cli struct {
 	Check         checkCommand         `cmd:"" help:"Compare what the portal keeps with what it is made of."`
 	SetPassword   setPasswordCommand   `cmd:"" help:"Set an account's password, read from standard input."`
 	Verify        verifyCommand        `cmd:"" help:"Check an exported history: says intact, or names the first event that was changed, removed, added or reordered."`
+	Archive       archiveCommand       `cmd:"" help:"Move what is old of every history into signed files. What a file has, and nothing else, leaves the database."`
 	CheckpointKey checkpointKeyCommand `cmd:"" help:"Print the public half of the key that signs the history."`
 	Edge          edgeCommand          `cmd:"" help:"Be a gateway: carry public IPs, services, firewall and VPN as the portal wants them. Linux, as root."`
 	EdgeTunnel    edgeTunnelCommand    `cmd:"" hidden:""`

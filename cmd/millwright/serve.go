@@ -275,5 +275,8 @@ func (o portalOptions) histories(system *models.System, log *slog.Logger) (*audi
 	if with.Outside, err = audit.OpenOutside(o.config.Portal.CheckpointFile); err != nil {
 		return nil, err
 	}
+	if h := o.config.History; h.ArchiveDir != "" {
+		with.Archiving = &audit.Archiving{OlderThan: time.Duration(h.ArchiveAfterDays) * 24 * time.Hour, Dir: h.ArchiveDir}
+	}
 	return audit.New(system, with), nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -13,9 +14,9 @@ import (
 
 // verifyCommand needs neither the portal nor its database.
 type verifyCommand struct {
-	Export      string `arg:"" help:"The export, as JSONL." type:"existingfile"`
-	Key         string `help:"The public key (millwright checkpoint-key prints it)." required:"" type:"existingfile"`
-	Checkpoints string `help:"The file of checkpoints that was kept outside the database, where there is one." type:"existingfile"`
+	Exports     []string `arg:"" name:"export" help:"The export, as JSONL; with segments that were archived before it, in any order." type:"existingfile"`
+	Key         string   `help:"The public key (millwright checkpoint-key prints it)." required:"" type:"existingfile"`
+	Checkpoints string   `help:"The file of checkpoints that was kept outside the database, where there is one." type:"existingfile"`
 }
 
 // errNotIntact is the end of a verification that proved nothing good: what it
@@ -27,11 +28,15 @@ func (v verifyCommand) Run(k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	export, err := os.Open(v.Export)
-	if err != nil {
-		return err
+	files := make([]io.ReadSeeker, len(v.Exports))
+	for i, path := range v.Exports {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		files[i] = file
 	}
-	defer func() { _ = export.Close() }()
 	var outside io.Reader
 	if v.Checkpoints != "" {
 		file, err := os.Open(v.Checkpoints)
@@ -41,9 +46,9 @@ func (v verifyCommand) Run(k *kong.Kong) error {
 		defer func() { _ = file.Close() }()
 		outside = file
 	}
-	report, err := audit.VerifyExport(export, key, outside)
+	report, err := audit.VerifyExports(files, key, outside)
 	if err != nil {
-		return fmt.Errorf("%s: %w", v.Export, err)
+		return fmt.Errorf("%s: %w", strings.Join(v.Exports, ", "), err)
 	}
 	_, _ = fmt.Fprintf(k.Stdout, "Org %s. %s\n", report.Org, report)
 	if !report.Intact() {

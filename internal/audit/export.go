@@ -32,6 +32,7 @@ type Export struct {
 	format      Format
 	head        header
 	checkpoints []models.AuditCheckpoint
+	archived    int64 // what is before the next event has no text any more
 }
 
 // Export prepares an export of what the filter lets through: it tells the
@@ -71,8 +72,33 @@ func (s *Service) prepare(ctx context.Context, org models.Org, actor models.Acto
 	if e.checkpoints, err = s.known(ctx, org.ID, read); err != nil {
 		return nil, fmt.Errorf("prepare the export: %w", err)
 	}
+	if err := e.behindArchive(ctx); err != nil {
+		return nil, fmt.Errorf("prepare the export: %w", err)
+	}
 	e.head.At = models.Now()
 	return e, nil
+}
+
+// behindArchive has the export begin where the last segment ends.
+func (e *Export) behindArchive(ctx context.Context) error {
+	archived, ends, err := e.service.archived(ctx, e.read)
+	if err != nil || archived == 0 {
+		return err
+	}
+	public := e.service.key.Public()
+	i := slices.IndexFunc(e.checkpoints, func(c models.AuditCheckpoint) bool {
+		return c.Sequence == archived && c.Hash == ends[len(ends)-1].Hash && public.signed(c)
+	})
+	if i < 0 { // the database has lost it: the export shows what is left
+		return nil
+	}
+	e.archived = archived
+	after := e.checkpoints[i]
+	if e.head.Complete {
+		e.head.After = &after
+		e.checkpoints = slices.DeleteFunc(e.checkpoints, func(c models.AuditCheckpoint) bool { return c.Sequence < archived })
+	}
+	return nil
 }
 
 // FileName says whose it is, of when, and whether it is all.
@@ -119,7 +145,7 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
-	var foot footer
+	foot := footer{Sealed: e.archived}
 	for {
 		var rows []models.LinkedBody
 		err := e.read(ctx, func(r *models.Reader) (err error) {
@@ -199,7 +225,7 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 
 func (e *Export) all(ctx context.Context, fn func([]models.LinkedEvent) error) error {
 	var failed error
-	err := places(ctx, e.read, 0, func(rows []models.LinkedEvent) bool {
+	err := places(ctx, e.read, e.archived, func(rows []models.LinkedEvent) bool {
 		rows = slices.DeleteFunc(rows, func(row models.LinkedEvent) bool { return row.Event == nil })
 		failed = fn(rows)
 		return failed == nil

@@ -23,6 +23,9 @@ type header struct {
 	At       time.Time    `json:"at"`
 	Complete bool         `json:"complete"` // else it was filtered, and proves nothing of what is missing
 	Note     string       `json:"note,omitempty"`
+	// After is the signed checkpoint behind which it begins, where segments
+	// have what came before.
+	After *models.AuditCheckpoint `json:"after,omitempty"`
 }
 
 // footer is the last line.

@@ -128,6 +128,27 @@ func (k *Key) sign(org models.OrgID, sequence int64, hash string) models.AuditCh
 	return c
 }
 
+// segmentMessage is what a segment's signature is over.
+func segmentMessage(s models.AuditSegment) []byte {
+	var b []byte
+	for _, part := range [...]string{"millwright segment 1", string(s.OrgID), strconv.FormatInt(s.FirstSequence, 10), strconv.FormatInt(s.LastSequence, 10),
+		s.Hash, s.File, s.SHA256, s.At.UTC().Format(timeLayout), s.KeyID} {
+		b = fmt.Appendf(b, "%d:%s", len(part), part)
+	}
+	return b
+}
+
+func (k *Key) signSegment(s *models.AuditSegment) {
+	s.At, s.KeyID = models.Now(), k.Public().ID()
+	s.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, segmentMessage(*s)))
+}
+
+// signedSegment says whether the key's owner made the segment.
+func (p PublicKey) signedSegment(s models.AuditSegment) bool {
+	signature, err := base64.StdEncoding.Strict().DecodeString(s.Signature)
+	return err == nil && s.KeyID == p.id && ed25519.Verify(p.key, segmentMessage(s), signature)
+}
+
 // signed says whether the key's owner made the checkpoint.
 func (p PublicKey) signed(c models.AuditCheckpoint) bool {
 	signature, err := base64.StdEncoding.Strict().DecodeString(c.Signature)

@@ -21,34 +21,15 @@ const (
 // checkpoints that were kept elsewhere (their file's text), or be nil.
 // The error is for what can't be read at all; everything else is the report's.
 func VerifyExport(file io.ReadSeeker, key PublicKey, outside io.Reader) (Report, error) {
-	report := Report{NeedsCheckpoint: true}
 	head, checkpoints, err := survey(file)
 	if err != nil {
-		return report, err
+		return Report{NeedsCheckpoint: true}, err
 	}
-	if outside != nil {
-		err := eachCheckpoint(outside, func(c models.AuditCheckpoint) {
-			if c.OrgID == head.Org {
-				checkpoints = append(checkpoints, c)
-			}
-		})
-		if err != nil {
-			return report, fmt.Errorf("read the checkpoints: %w", err)
-		}
+	more, err := outsideOf(outside, head.Org)
+	if err != nil {
+		return Report{NeedsCheckpoint: true}, err
 	}
-	ours, others, forged := key.sift(head.Org, checkpoints)
-	v := &exportReader{walker: newWalker(head.Org, ours), partial: !head.Complete}
-	fault, err := v.read(file)
-	report.OtherKeys, report.Fault, report.Partial = others, fault, !head.Complete
-	v.report(&report)
-	report.Unsealed, report.Cut = v.tail, v.foot == nil
-	if report.Fault == nil && !report.Partial && !report.Cut {
-		report.Fault = v.end()
-	}
-	if report.Fault == nil {
-		report.Fault = forged
-	}
-	return report, err
+	return verifyFile(file, head, key, append(checkpoints, more...))
 }
 
 // survey reads the first line and gathers the checkpoints, wherever they are.

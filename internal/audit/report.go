@@ -46,7 +46,12 @@ type Report struct {
 	// Sealed is the last sequence that was found whole, Signed the last one
 	// that a checkpoint speaks for.
 	Sealed, Signed int64
-	SignedAt       time.Time
+	// From is the first sequence that was looked at: behind segments, not 1.
+	From int64
+	// Archived is up to where the database has the links alone: the texts are
+	// in segments.
+	Archived int64
+	SignedAt time.Time
 	// Unsealed counts events that have no link yet: nothing proves them.
 	Unsealed int
 	// OtherKeys counts checkpoints of keys that this verifier doesn't have.
@@ -84,8 +89,13 @@ func (r Report) String() string {
 		s = append(s, "Not proven. No checkpoint of this key stands in it.")
 	case r.Sealed == 0:
 		s = append(s, "Intact: no event is sealed yet.")
+	case r.From > 1:
+		s = append(s, fmt.Sprintf("Intact from event %d up to event %d. What came before is in other files, and was not looked at.", r.From, r.Sealed))
 	default:
 		s = append(s, fmt.Sprintf("Intact up to event %d.", r.Sealed))
+	}
+	if r.Fault == nil && r.Archived > 0 {
+		s = append(s, fmt.Sprintf("Up to event %d the texts are archived: their links are whole, and millwright verify checks the segment files.", r.Archived))
 	}
 	if r.Signed > 0 {
 		s = append(s, fmt.Sprintf("Signed up to event %d on %s.", r.Signed, r.SignedAt.UTC().Format("2006-01-02 at 15:04:05 UTC")))

@@ -50,11 +50,14 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 func (s *Service) run(ctx context.Context) error {
-	var indexing sync.WaitGroup
-	defer indexing.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	indexing.Go(func() { s.index(ctx) })
+	beside.Go(func() { s.index(ctx) })
+	if s.archiving != nil {
+		beside.Go(func() { s.archiveAll(ctx) })
+	}
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
 	var rechecked, signed, told time.Time

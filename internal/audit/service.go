@@ -23,16 +23,21 @@ type Options struct {
 	Key     *Key
 	Outside *Outside
 	Logger  *slog.Logger
+	// Archiving moves what is old out of the database once a day; nil leaves
+	// all of it there.
+	Archiving *Archiving
 }
 
 // Service seals, signs, exports and verifies.
 type Service struct {
-	system  *models.System
-	key     *Key
-	outside *Outside
-	log     *slog.Logger
-	slots   chan struct{}
-	signing sync.Mutex // one checkpoint at a time, so that each stands on the one before
+	system    *models.System
+	key       *Key
+	outside   *Outside
+	log       *slog.Logger
+	slots     chan struct{}
+	archiving *Archiving
+	die       func(step string) error // for tests
+	signing   sync.Mutex              // one checkpoint at a time, so that each stands on the one before
 }
 
 // New makes the service.
@@ -40,7 +45,7 @@ func New(system *models.System, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, slots: make(chan struct{}, worksAtOnce)}
+	return &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, slots: make(chan struct{}, worksAtOnce)}
 }
 
 // Signs says whether checkpoints are made.
@@ -125,9 +130,14 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 	}
 	w := newWalker(org, nil)
 	if s.key != nil {
+		archived, ends, err := s.archived(ctx, read)
+		if err != nil {
+			return report, err
+		}
 		var ours []models.AuditCheckpoint
 		ours, report.OtherKeys, report.Fault = s.key.Public().sift(org, all)
-		w = newWalker(org, ours)
+		w = newWalker(org, append(ours, ends...))
+		w.archived, report.Archived = archived, archived
 	}
 	forged := report.Fault
 	if report.Fault, err = s.walk(ctx, w, read); err != nil {

@@ -22,6 +22,7 @@ type walker struct {
 	event    models.EventID
 	at       time.Time // when its event was; zero at the start
 	signed   models.AuditCheckpoint
+	archived int64 // up to there an event may be gone: a segment has it
 
 	checkpoints []models.AuditCheckpoint // those to come, by sequence
 }
@@ -66,6 +67,12 @@ func (w *walker) step(e *entry, coming []entry) *Fault {
 		return &Fault{Kind: Removed, Sequence: next, Detail: fmt.Sprintf("The chain goes on with event %d (%s)", e.sequence, e.event)}
 	case e.sequence < next:
 		return fault(Added, "It stands twice")
+	case e.missing && next <= w.archived:
+		if e.previous != w.hash {
+			return fault(Changed, "Its link no longer says which event came before it, and its text is archived")
+		}
+		w.before, w.hash, w.sequence, w.event = w.hash, e.hash, next, e.event
+		return nil
 	case e.missing:
 		return fault(Removed, "Its place in the chain is there, the event is not")
 	case e.previous != w.hash:

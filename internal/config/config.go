@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Portal        Portal         `yaml:"portal"`
 	Console       Console        `yaml:"console"`
+	History       History        `yaml:"history"`
 	Clouds        []Cloud        `yaml:"clouds"`
 	Templates     []Template     `yaml:"templates"`
 	InstanceTypes []InstanceType `yaml:"instance_types"`
@@ -50,6 +51,13 @@ type Portal struct {
 	Node           string   `yaml:"node"`            // stable and unique per node; the host name where left out
 	TrustedProxies []string `yaml:"trusted_proxies"` // networks whose X-Forwarded-* headers count
 	Workers        int      `yaml:"workers"`         // background jobs at once; 100 where left out
+}
+
+// History says what is moved out of the database into signed files, once a
+// day. Both or neither; without, all of it stays in the database.
+type History struct {
+	ArchiveAfterDays int    `yaml:"archive_after_days"`
+	ArchiveDir       string `yaml:"archive_dir"`
 }
 
 // TLS names a certificate (its chain) and its key, in PEM.
@@ -219,6 +227,14 @@ func (c *Config) check(dir string) error {
 	}
 	if (c.Portal.CheckpointKeyFile == "") != (c.Portal.CheckpointFile == "") {
 		bad("portal: checkpoint_key_file and checkpoint_file go together: what is signed has to be kept outside the database")
+	}
+	switch h := c.History; {
+	case h.ArchiveAfterDays < 0 || h.ArchiveAfterDays > 36500:
+		bad("history.archive_after_days: %d is not a number of days from 1 to 36500", h.ArchiveAfterDays)
+	case (h.ArchiveAfterDays == 0) != (h.ArchiveDir == ""):
+		bad("history: archive_after_days and archive_dir go together")
+	case h.ArchiveDir != "" && c.Portal.CheckpointKeyFile == "":
+		bad("history.archive_dir: what is archived has to be signed: set portal.checkpoint_key_file and portal.checkpoint_file")
 	}
 	c.checkTLS(dir, bad)
 	for _, n := range []int{
