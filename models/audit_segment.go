@@ -85,8 +85,7 @@ func (s *System) RemoveArchived(ctx context.Context, segment AuditSegment) error
 			}
 			if w.db.kind == PostgreSQL {
 				more = false
-				var moved int64
-				return w.tx.Raw("SELECT millwright_archive(?, ?)", string(segment.OrgID), segment.LastSequence).Scan(&moved).Error
+				return removeSegment(w.tx, segment.OrgID, segment.LastSequence)
 			}
 			var ids []EventID
 			if err := w.archivable(segment).Order("audit_links.sequence").Limit(archiveAtOnce).Pluck("audit_links.event_id", &ids).Error; err != nil {

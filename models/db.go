@@ -369,6 +369,13 @@ func countFailure(tx *gorm.DB, key string, now, end time.Time) (failures int, er
 	return failures, err
 }
 
+// removeSegment has the database remove the events of the segment that ends
+// there. PostgreSQL only: the portal has no right to delete them itself.
+func removeSegment(tx *gorm.DB, org OrgID, last int64) error {
+	var moved int64
+	return tx.Raw("SELECT millwright_archive(?, ?)", string(org), last).Scan(&moved).Error
+}
+
 // exprAdd is column + n, computed by the database.
 func exprAdd(column string, n int64) clause.Expr {
 	return gorm.Expr(column+" + ?", n)

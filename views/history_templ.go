@@ -339,7 +339,7 @@ func History(p HistoryProps) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if p.Archived.LastSequence > 0 {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p class=\"panel-note small soft\" data-archived>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p class=\"panel-foot small soft\" data-archived>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
