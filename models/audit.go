@@ -89,10 +89,11 @@ const (
 	OutcomeSucceeded Outcome = "succeeded"
 	OutcomeFailed    Outcome = "failed"
 	OutcomeRefused   Outcome = "refused"
+	OutcomeCancelled Outcome = "cancelled" // somebody called it off, and it was undone
 )
 
 // Outcomes lists them, in the order of a menu.
-var Outcomes = []Outcome{OutcomeAccepted, OutcomeSucceeded, OutcomeFailed, OutcomeRefused}
+var Outcomes = []Outcome{OutcomeAccepted, OutcomeSucceeded, OutcomeFailed, OutcomeRefused, OutcomeCancelled}
 
 // Object is what an event is about, by name as well, for the name may go.
 type Object struct {

@@ -119,14 +119,14 @@ func (r *Reader) Bodies(after int64, limit int) ([]LinkedBody, error) {
 func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, EventID, error) {
 	q := r.tx.Model(&AuditEvent{}).Select(linkColumns+", "+eventColumns).
 		Joins("LEFT JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
-		Where(orgsOwnID+" > ?", after)
+		Where(r.orgsOwnID()+" > ?", after)
 	if !f.From.IsZero() {
-		q = q.Where(orgsOwnID+" >= ?", oldestID(f.From.Add(-skew)))
+		q = q.Where(r.orgsOwnID()+" >= ?", oldestID(f.From.Add(-skew)))
 	}
 	if !f.To.IsZero() {
-		q = q.Where(orgsOwnID+" < ?", oldestID(f.To.Add(skew)))
+		q = q.Where(r.orgsOwnID()+" < ?", oldestID(f.To.Add(skew)))
 	}
-	rows, err := r.linkedRows(q.Order(orgsOwnID).Limit(limit), limit)
+	rows, err := r.linkedRows(q.Order(r.orgsOwnID()).Limit(limit), limit)
 	if err != nil {
 		return nil, "", err
 	}

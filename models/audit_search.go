@@ -123,11 +123,16 @@ func (h *hunt) id() string {
 	if h.org == "" {
 		return "audit_events.id"
 	}
-	return orgsOwnID
+	return h.r.orgsOwnID()
 }
 
-// orgsOwnID has to be as the index audit_by_age has it.
-const orgsOwnID = "(audit_events.id || '')"
+// orgsOwnID is an event's id as the index audit_by_age has it.
+func (r *Reader) orgsOwnID() string {
+	if r.db.kind == PostgreSQL {
+		return `audit_events.id COLLATE "C"`
+	}
+	return "(audit_events.id || '')"
+}
 
 func (h *hunt) within(q *gorm.DB) *gorm.DB {
 	if h.low != "" {

@@ -125,9 +125,18 @@ func suspended(o Org) error {
 	return Forbidden(o.Name + " is suspended by the provider. Its machines stay as they are, and nobody of it can work here until the provider resumes it. Ask the provider why.")
 }
 
+// reservedSlug says whether the slug means the provider's own history in
+// addresses, and in the names of its exports and segments.
+func reservedSlug(slug string) bool { return slug == string(ProviderOrg) }
+
+const slugReserved = "This short name stands for the provider itself. Choose another."
+
 // PutOrg makes an org of the configuration by its slug, or renames it, and sets
 // its limits. Idempotent. One that an operator changed stays as it is.
 func (s *System) PutOrg(ctx context.Context, slug, name string, limits Limits) (Org, error) {
+	if reservedSlug(slug) {
+		return Org{}, Invalid(map[string]string{"slug": slugReserved})
+	}
 	var row orgRow
 	err := s.changing(ctx, func(w *Writer) error {
 		var before map[string]any

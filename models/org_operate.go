@@ -120,6 +120,9 @@ func (l Limits) faults() map[string]string {
 // the same transaction: the invitation of its first admin.
 func (p *Provider) AddOrg(ctx context.Context, slug, name string, limits Limits, further func(*Writer, Org) error) (Org, error) {
 	faults := named(slug, name)
+	if reservedSlug(slug) {
+		faults["slug"] = slugReserved
+	}
 	for field, text := range limits.faults() {
 		faults[field] = text
 	}

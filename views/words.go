@@ -56,6 +56,8 @@ func outcomeLook(o models.Outcome) ui.Look {
 		return ui.Look{Tone: ui.Busy, Icon: "hourglass", Label: "Accepted"}
 	case models.OutcomeSucceeded:
 		return ui.Look{Tone: ui.Good, Icon: "check", Label: "Succeeded"}
+	case models.OutcomeCancelled:
+		return ui.Look{Tone: ui.Warn, Icon: "x", Label: "Cancelled"}
 	case models.OutcomeRefused:
 		return ui.Look{Tone: ui.Warn, Icon: "ban", Label: "Refused"}
 	default:

@@ -289,8 +289,9 @@ func endCreate(w *models.Writer, e *ending) error {
 		return err
 	}
 	after := map[string]any{"state": state}
-	text := "Cancelled; everything was undone."
+	text, outcome := "Cancelled; everything was undone.", models.OutcomeFailed
 	if e.to == models.TaskCancelled {
+		outcome = models.OutcomeCancelled
 		after["reason"] = "cancelled"
 	} else {
 		after["reason"] = e.problem.text
@@ -303,7 +304,7 @@ func endCreate(w *models.Writer, e *ending) error {
 		return err
 	}
 	if err := w.Record(models.Event{
-		Action: models.ActionMachineCreate, Object: e.machine.Object(), Outcome: models.OutcomeFailed, After: after,
+		Action: models.ActionMachineCreate, Object: e.machine.Object(), Outcome: outcome, After: after,
 	}); err != nil {
 		return err
 	}
