@@ -242,7 +242,9 @@ func (h *hunt) unindexed() error {
 	}
 	// Where the tail begins keeps the search from going on into what is indexed.
 	var tail struct{ Low, High *EventID }
-	err := h.r.tx.Model(&AuditLink{}).Select("MIN(event_id) AS low, MAX(event_id) AS high").
+	// The expressions keep PostgreSQL from walking the index of all ids for
+	// the least that is in the tail.
+	err := h.r.tx.Model(&AuditLink{}).Select("MIN(event_id || '') AS low, MAX(event_id || '') AS high").
 		Where("org_id = ? AND sequence > ?", h.org, indexed).Scan(&tail).Error
 	if err != nil {
 		return err

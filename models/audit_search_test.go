@@ -13,7 +13,7 @@ import (
 )
 
 // write records n events of many kinds.
-func write(t *testing.T, w *testkit.World, org models.OrgID, n int, random *rand.Rand) {
+func write(t testing.TB, w *testkit.World, org models.OrgID, n int, random *rand.Rand) {
 	t.Helper()
 	names := []string{"Ada Lovelace", "Grace Hopper", "Édith Clarke", "root@10.0.0.7"}
 	for start := 0; start < n; start += 200 {
@@ -39,7 +39,7 @@ func write(t *testing.T, w *testkit.World, org models.OrgID, n int, random *rand
 
 // linkShuffled links what there is, some of it later than its id would have
 // it, as transactions that took long do.
-func linkShuffled(t *testing.T, w *testkit.World, org models.OrgID, random *rand.Rand) {
+func linkShuffled(t testing.TB, w *testkit.World, org models.OrgID, random *rand.Rand) {
 	t.Helper()
 	var links []models.AuditLink
 	err := w.System.Look(t.Context(), org, func(r *models.Reader) error {
