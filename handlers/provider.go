@@ -100,8 +100,9 @@ func refused(c echo.Context, f views.Form, cause error, frame *views.Frame) (sta
 	case models.CodeConflict:
 		frame.Flash = append(frame.Flash, ui.Message{Tone: ui.Bad, Text: sentence(cause)})
 		return http.StatusConflict, true
+	default: // not the form's matter: the error page
+		return 0, false
 	}
-	return 0, false
 }
 
 // faulty is the form's own mistakes, or nil.
