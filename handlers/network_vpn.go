@@ -3,7 +3,10 @@ package handlers
 import (
 	"errors"
 	"image/color"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/boombuler/barcode/qr"
 	"github.com/labstack/echo/v4"
@@ -61,10 +64,7 @@ func (h *Network) TurnOnVPN(c echo.Context, scope *models.Scope) error {
 	case errors.Is(err, models.ErrInvalid), errors.Is(err, models.ErrConflict):
 		status, problem := http.StatusConflict, sentence(err)
 		if fields := models.FieldsOf(err); len(fields) > 0 {
-			status, problem = http.StatusUnprocessableEntity, ""
-			for _, f := range fields {
-				problem += f + " "
-			}
+			status, problem = http.StatusUnprocessableEntity, strings.Join(slices.Sorted(maps.Values(fields)), " ")
 		}
 		return h.vpn(c, scope, status, views.VPNProps{Problem: problem})
 	case err != nil:

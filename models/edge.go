@@ -43,7 +43,7 @@ type Edges struct {
 	Behind   int       `gorm:"-"` // orgs whose last change is not applied
 }
 
-func (Edges) TableName() string { return "edges" }
+func (*Edges) TableName() string { return "edges" }
 
 // Object is how the history names the gateway.
 func (e *Edges) Object() Object { return Object{Kind: "gateway", ID: string(e.ID), Name: e.Name} }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -165,12 +166,5 @@ func few(names []string) string {
 	if len(names) > 3 {
 		names = append(names[:3:3], "and others")
 	}
-	text := ""
-	for i, n := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += n
-	}
-	return text
+	return strings.Join(names, ", ")
 }

@@ -32,7 +32,7 @@ type OrgIP struct {
 	ReleaseGeneration  int64 // the generation that is without it
 }
 
-func (OrgIP) TableName() string { return "public_ips" }
+func (*OrgIP) TableName() string { return "public_ips" }
 
 // Object is how the history names the address.
 func (p *OrgIP) Object() Object {
