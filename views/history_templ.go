@@ -885,9 +885,9 @@ func eventRow(p HistoryProps, e models.AuditEvent, sealed bool) templ.Component 
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var33 string
-		templ_7745c5c3_Var33, templ_7745c5c3_Err = templ.JoinStringErrs("All of the event: " + eventName(e) + " " + e.ObjectName)
+		templ_7745c5c3_Var33, templ_7745c5c3_Err = templ.JoinStringErrs("Open the event: " + eventName(e) + " " + e.ObjectName)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `history.templ`, Line: 290, Col: 154}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `history.templ`, Line: 290, Col: 152}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var33))
 		if templ_7745c5c3_Err != nil {

@@ -51,6 +51,9 @@ func TestTokenIsNeverStrongerThanItsMaker(t *testing.T) {
 			t.Errorf("lives %.0f days", days)
 		}
 		maker := w.User("admin@acme.example").ID
+		if err := w.System.PutMember(ctx, w.Acme.ID, w.User("user@acme.example").ID, models.RoleAdmin); err != nil {
+			t.Fatal(err) // the org must not be left without one
+		}
 		for _, step := range []struct {
 			maker       models.Role
 			order, read bool

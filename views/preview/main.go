@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/static"
+	"github.com/millwright/millwright/views"
 )
 
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
@@ -48,7 +49,15 @@ func handler(now time.Time) http.Handler {
 		})
 	}
 	// Nothing changes here: 204 tells the page's event stream to stay closed.
-	mux.HandleFunc("GET /orgs/{org}/events", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	for _, stream := range []string{"GET /orgs/{org}/events", "GET /provider/events"} {
+		mux.HandleFunc(stream, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	}
+	// What a console page asks for once it is there.
+	mux.HandleFunc("GET /orgs/{org}/machines/{id}/console", func(w http.ResponseWriter, r *http.Request) {
+		if err := views.ConsoleLive(consoleOff(now)).Render(r.Context(), w); err != nil {
+			log.Print(err)
+		}
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		for _, s := range all {

@@ -68,8 +68,14 @@ func machineScreens(r records, f, flashed views.Frame) []screen {
 		{"machine-missing", views.Machine(away)},
 		{"machine-auditor", views.Machine(auditor)},
 		{"machine-delete", views.Machine(refused)},
-		{"console-off", views.Console(views.ConsoleProps{Frame: f, Machine: r.machine(6, "reporting", models.MachineStopped), CanOperate: true})},
+		{"console-off", views.Console(consoleOff(r.now))},
 	}
+}
+
+// consoleOff is the console of a machine that is stopped.
+func consoleOff(now time.Time) views.ConsoleProps {
+	r := records{now: now}
+	return views.ConsoleProps{Frame: r.frame(), Machine: r.machine(6, "reporting", models.MachineStopped), CanOperate: true}
 }
 
 func orderScreens(r records, f views.Frame) []screen {
