@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -93,9 +94,7 @@ func refused(c echo.Context, f views.Form, cause error, frame *views.Frame) (sta
 	}
 	switch models.CodeOf(cause) {
 	case models.CodeInvalid:
-		for name, problem := range models.FieldsOf(cause) {
-			f.Problems[name] = problem
-		}
+		maps.Copy(f.Problems, models.FieldsOf(cause))
 		return http.StatusUnprocessableEntity, true
 	case models.CodeConflict:
 		frame.Flash = append(frame.Flash, ui.Message{Tone: ui.Bad, Text: sentence(cause)})

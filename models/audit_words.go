@@ -218,10 +218,10 @@ func (f EventFilter) Matches(e *AuditEvent) bool {
 func says(text, asked string) bool {
 	w := words{}
 	w.text(text)
-	found, any := true, false
+	found, asks := true, false
 	eachRun(asked, func(run string) {
-		any = true
+		asks = true
 		found = found && term{word: clip(run)}.in(w)
 	})
-	return found && any
+	return found && asks
 }

@@ -132,7 +132,7 @@ func (p *Provider) StartLook(ctx context.Context, slug, reason string, minutes i
 		if member > 0 {
 			return Conflict("You are a member of this org: it is open to you without a look.")
 		}
-		if _, err := w.expireLooks("session_id = ?", p.actor.SessionID); err != nil {
+		if err := w.expireLooks("session_id = ?", p.actor.SessionID); err != nil {
 			return err
 		}
 		now := Now()
@@ -181,7 +181,7 @@ func (w *Writer) endLook(look Look, org Org, action Action) error {
 
 // expireLooks closes what ran out, or whose session has ended, in the name of
 // whoever looked, and tells both histories.
-func (w *Writer) expireLooks(where string, args ...any) (int, error) {
+func (w *Writer) expireLooks(where string, args ...any) error {
 	var rows []lookRow
 	err := w.tx.Model(&Look{}).Select("provider_looks.*, orgs.slug, orgs.name AS org_name, users.name AS user_name").
 		Joins("JOIN orgs ON orgs.id = provider_looks.org_id").Joins("JOIN users ON users.id = provider_looks.user_id").
@@ -190,11 +190,10 @@ func (w *Writer) expireLooks(where string, args ...any) (int, error) {
 			w.tx.Model(&Session{}).Select("1").Where("sessions.id = provider_looks.session_id AND sessions.revoked_at IS NULL AND sessions.expires_at > ?", Now())).
 		Where(where, args...).Order("provider_looks.id").Limit(100).Find(&rows).Error
 	if err != nil {
-		return 0, err
+		return err
 	}
 	own := w.actor
 	defer func() { w.actor = own }()
-	closed := 0
 	for _, row := range rows {
 		w.actor = Actor{Kind: ActorUser, ID: string(row.UserID), Name: row.UserName, SessionID: row.SessionID}
 		action := ActionLookExpire
@@ -202,23 +201,18 @@ func (w *Writer) expireLooks(where string, args ...any) (int, error) {
 			action = ActionLookEnd
 		}
 		err := w.endLook(row.Look, Org{ID: row.OrgID, Slug: row.Slug, Name: row.OrgName}, action)
-		switch {
-		case errors.Is(err, ErrConflict): // another node was quicker
-		case err != nil:
-			return closed, err
-		default:
-			closed++
+		if err != nil && !errors.Is(err, ErrConflict) { // another node may be quicker
+			return err
 		}
 	}
-	return closed, nil
+	return nil
 }
 
 // SweepLooks closes what ran out. That it ran out is enforced by every query;
 // this is for the histories. Any node may call it.
 func (s *System) SweepLooks(ctx context.Context) error {
 	return s.changing(ctx, func(w *Writer) error {
-		_, err := w.expireLooks("1 = 1")
-		return err
+		return w.expireLooks("1 = 1")
 	})
 }
 

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -123,9 +124,7 @@ func (p *Provider) AddOrg(ctx context.Context, slug, name string, limits Limits,
 	if reservedSlug(slug) {
 		faults["slug"] = slugReserved
 	}
-	for field, text := range limits.faults() {
-		faults[field] = text
-	}
+	maps.Copy(faults, limits.faults())
 	if len(faults) > 0 {
 		return Org{}, Invalid(faults)
 	}
@@ -158,9 +157,7 @@ func (o Org) object() Object { return Object{Kind: "org", ID: string(o.ID), Name
 // can't slip in between.
 func (p *Provider) EditOrg(ctx context.Context, slug, name string, limits Limits) error {
 	faults := named(slug, name)
-	for field, text := range limits.faults() {
-		faults[field] = text
-	}
+	maps.Copy(faults, limits.faults())
 	if len(faults) > 0 {
 		return Invalid(faults)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestRangeOfVLANsThatNetworksHaveStays(t *testing.T) {
 		if err := acme.Change(ctx, func(tx *models.Writer) error { return tx.CreateNetwork(&n) }); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.RemoveVLANRange(ctx, v.ID); !errors.Is(err, models.ErrConflict) || !strings.Contains(err.Error(), fmt.Sprint(n.VLAN)) {
+		if err := p.RemoveVLANRange(ctx, v.ID); !errors.Is(err, models.ErrConflict) || !strings.Contains(err.Error(), strconv.Itoa(n.VLAN)) {
 			t.Errorf("with a network of it: %v", err)
 		}
 		if list, err := p.VLANRanges(ctx); err != nil || len(list) != 1 {

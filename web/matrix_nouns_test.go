@@ -159,7 +159,7 @@ func parameters(path string) map[string]string {
 	}
 	list := map[string]string{}
 	before := ""
-	for _, part := range strings.Split(rest, "/") {
+	for part := range strings.SplitSeq(rest, "/") {
 		if strings.HasPrefix(part, ":") {
 			list[part] = strings.TrimPrefix(prefix, before+"/") + before
 			continue

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -163,7 +164,7 @@ func (m *matrix) askAs(r route, a actor) []string {
 			continue
 		}
 		got := m.send(r, a, target, path)
-		seen[target], cells[i] = got, fmt.Sprint(got.status)
+		seen[target], cells[i] = got, strconv.Itoa(got.status)
 		if got.status >= 500 {
 			t.Errorf("%s %s as %s: %d", r.method, path, a.name, got.status)
 		}
@@ -244,7 +245,7 @@ func (m *matrix) address(path string, a actor, target string) (string, bool) {
 // id is one of the noun's, as the target wants it.
 func (m *matrix) id(noun string, tenant bool, a actor, target string) (string, bool) {
 	m.p.t.Helper()
-	make, known := nouns[noun]
+	create, known := nouns[noun]
 	if !known {
 		m.p.t.Fatalf("matrix_nouns_test.go doesn't know %q: add one line to the table that makes one and returns its id", noun)
 	}
@@ -272,7 +273,7 @@ func (m *matrix) id(noun string, tenant bool, a actor, target string) (string, b
 	}
 	key := [2]string{noun, whose}
 	if m.ids[key] == "" {
-		m.ids[key] = make(m, whose)
+		m.ids[key] = create(m, whose)
 	}
 	return m.ids[key], true
 }
@@ -383,7 +384,7 @@ func (m *matrix) compare(golden string) {
 	t.Helper()
 	want := map[string]map[string]string{}
 	key := ""
-	for _, line := range strings.Split(golden, "\n") {
+	for line := range strings.SplitSeq(golden, "\n") {
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) == 0 || fields[0] == "#":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -52,10 +53,7 @@ var wizardForm = url.Values{
 }
 
 func changed(v url.Values, pairs ...string) url.Values {
-	out := url.Values{}
-	for k, list := range v {
-		out[k] = list
-	}
+	out := maps.Clone(v)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		out.Set(pairs[i], pairs[i+1])
 	}

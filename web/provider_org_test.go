@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,10 +24,7 @@ func TestOrgBeginsWithItsAdminsInvitation(t *testing.T) {
 		}
 		// Without a usable address there is neither invitation nor org.
 		for _, address := range []string{"", "nobody", "a@b.example\r\nBcc: x@y.example"} {
-			bad := url.Values{}
-			for k, v := range form {
-				bad[k] = v
-			}
+			bad := maps.Clone(form)
 			bad.Set("email", address)
 			answer := operator.post("/provider/orgs", bad)
 			if answer.Code != http.StatusUnprocessableEntity || !strings.Contains(answer.Body.String(), "field-email-error") || !strings.Contains(answer.Body.String(), `value="Umbrella"`) {

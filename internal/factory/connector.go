@@ -72,14 +72,13 @@ func (c *Connector) Check(ctx context.Context, l models.CloudLogin) (models.VCen
 
 // checkFault says beside which field what went wrong.
 func checkFault(err error) error {
-	field, words := "url", ""
+	field, words := "url", "No vCenter answers there."
 	switch vsphere.CodeOf(err) {
 	case vsphere.CodeBadCredentials:
 		field, words = "password", "vCenter doesn't take this account and password."
 	case vsphere.CodeCertificate:
 		field, words = "pin", "The server shows another certificate than the one that was confirmed. Look at it again."
-	case vsphere.CodeWrongVCenter:
-		words = "No vCenter answers there."
+	case vsphere.CodeWrongVCenter: // so it is
 	case vsphere.CodeNoPermission:
 		field, words = "username", "The account lacks the right to look at hosts and storage. See what it needs in the documentation."
 	case vsphere.CodeUnreachable, vsphere.CodeTimeout:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -210,10 +211,7 @@ func TestHundredOrdersOnRoomForTenMakeTen(t *testing.T) {
 			t.Parallel()
 			testkit.Databases(t, func(t *testing.T, db *models.DB) {
 				r := unworked(t, db)
-				limits := models.Limits{}
-				for known, n := range testkit.RoomyLimits {
-					limits[known] = n
-				}
+				limits := maps.Clone(testkit.RoomyLimits)
 				limits[res] = 10
 				_, err := r.System.PutOrg(context.Background(), "acme", "Acme", limits)
 				r.must(err)
@@ -244,10 +242,7 @@ func TestCeilingThatMovesWhileOrdersComeIsKept(t *testing.T) {
 	testkit.Databases(t, func(t *testing.T, db *models.DB) {
 		r := unworked(t, db)
 		set := func(n int64) error {
-			limits := models.Limits{}
-			for known, roomy := range testkit.RoomyLimits {
-				limits[known] = roomy
-			}
+			limits := maps.Clone(testkit.RoomyLimits)
 			limits[models.ResourceMachines] = n
 			_, err := r.System.PutOrg(context.Background(), "acme", "Acme", limits)
 			return err

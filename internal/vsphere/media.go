@@ -80,7 +80,7 @@ func searchFolder(ctx context.Context, browser *object.HostDatastoreBrowser, pat
 }
 
 func isMissingFile(err error) bool {
-	failed, ok := err.(interface{ Fault() types.BaseMethodFault }) //nolint:errorlint // as the task returned it
+	failed, ok := err.(interface{ Fault() types.BaseMethodFault })
 	if !ok {
 		return false
 	}
