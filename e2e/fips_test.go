@@ -110,7 +110,10 @@ func TestConsoleOpensUnderEnforcedFIPS(t *testing.T) {
 		t.Fatal("there is no machine")
 	}
 	status, body := post("/orgs/acme/machines/"+string(machine[1])+"/console/ticket", nil)
-	var ticket struct{ Ticket, URL string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+		URL    string `json:"url"`
+	}
 	if err := json.Unmarshal([]byte(body), &ticket); err != nil || status != http.StatusOK {
 		t.Fatalf("ticket: %d %s", status, body)
 	}

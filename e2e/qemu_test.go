@@ -188,8 +188,10 @@ func (g guest) picture(t *testing.T) image.Image {
 				t.Fatalf("QEMU's monitor left: %v", answers.Err())
 			}
 			var answer struct {
-				Return *json.RawMessage
-				Error  *struct{ Desc string }
+				Return *json.RawMessage `json:"return"`
+				Error  *struct {
+					Desc string `json:"desc"`
+				} `json:"error"`
 			}
 			if err := json.Unmarshal(answers.Bytes(), &answer); err != nil {
 				t.Fatal(err)
@@ -240,7 +242,7 @@ func difference(a, b image.Image) (differ float64, lit int) {
 		return 1, 0
 	}
 	size, unlike := a.Bounds().Size(), 0
-	bright := func(c color.Color) bool { return color.GrayModel.Convert(c).(color.Gray).Y > 90 } //nolint:forcetypeassert // the model's own type
+	bright := func(c color.Color) bool { return color.GrayModel.Convert(c).(color.Gray).Y > 90 }
 	for y := range size.Y {
 		for x := range size.X {
 			if bright(a.At(x, y)) {

@@ -38,7 +38,11 @@ func TestVNCViewerShowsTheScreenOverTheBridge(t *testing.T) {
 	command := exec.Command(testkit.Binary(t), "console", "acme/web-1")
 	command.Env = append(os.Environ(), env...)
 	printed, err := command.Output()
-	var ticket struct{ Ticket, URL, Mode string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+		URL    string `json:"url"`
+		Mode   string `json:"mode"`
+	}
 	if err != nil || json.Unmarshal(printed, &ticket) != nil || len(ticket.Ticket) != 43 || !strings.HasSuffix(ticket.URL, "/console") {
 		t.Fatalf("it prints %s: %v", printed, err)
 	}

@@ -11,8 +11,9 @@ import (
 )
 
 // consoleFresh is how long a console counts as somebody's who looks at it
-// without a word of its node: a killed node's are not in anybody's way.
-const consoleFresh = 45 * time.Second
+// without a word of its node, which speaks every five seconds: a killed node's
+// are not in anybody's way for longer.
+const consoleFresh = 16 * time.Second
 
 // ConsoleLimits is how many consoles may be open at once; 0 is any number.
 type ConsoleLimits struct {
@@ -182,17 +183,18 @@ func (w *Writer) endResumed(g ConsoleGrant) error {
 	return w.closeConsole(old, g.Machine.Object(), "resumed by a new connection", old.BytesIn, old.BytesOut)
 }
 
-// takeOver tells those who operate the machine to end, or refuses.
+// takeOver tells those who operate the machine to end, or refuses. Those of
+// whom nothing was heard are told as well: their node may live after all.
 func (w *Writer) takeOver(g ConsoleGrant) (names []string, err error) {
 	viewers, err := w.consolesOf(g.Machine.ID)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range viewers {
-		if !v.inTheWayOf(g.Ticket.SessionID) {
+		if !v.operatesBeside(g.Ticket.SessionID) {
 			continue
 		}
-		if !g.Ticket.Takeover {
+		if v.heardOf() && !g.Ticket.Takeover {
 			return nil, Conflict(v.UserName + " operates this machine's console.")
 		}
 		if err := w.askEnd(v.ConsoleSession, ConsoleTakenOver, g.Actor.Name); err != nil {
@@ -227,9 +229,14 @@ func (c ConsoleRow) Object() Object {
 }
 
 // inTheWayOf says whether the console keeps another session from operating.
-func (c ConsoleRow) inTheWayOf(session SessionID) bool {
-	return c.Mode == ConsoleOperate && c.SessionID != session && c.AskedEnd == "" && c.SeenAt.After(Now().Add(-consoleFresh))
+func (c ConsoleRow) inTheWayOf(session SessionID) bool { return c.operatesBeside(session) && c.heardOf() }
+
+func (c ConsoleRow) operatesBeside(session SessionID) bool {
+	return c.Mode == ConsoleOperate && c.SessionID != session && c.AskedEnd == ""
 }
+
+// heardOf says whether the console's node has spoken for it lately.
+func (c ConsoleRow) heardOf() bool { return c.SeenAt.After(Now().Add(-consoleFresh)) }
 
 func (r *Reader) openConsoles() *gorm.DB {
 	return r.tx.Model(&ConsoleSession{}).
@@ -259,7 +266,7 @@ func (s *System) ConsoleViewers(ctx context.Context, org OrgID, machine MachineI
 		rows, err = r.consolesOf(machine)
 		return err
 	})
-	return slices.DeleteFunc(rows, func(c ConsoleRow) bool { return c.SeenAt.Before(Now().Add(-consoleFresh)) }), err
+	return slices.DeleteFunc(rows, func(c ConsoleRow) bool { return !c.heardOf() }), err
 }
 
 // maxConsoles bounds the page of open ones; caps keep them below by far.

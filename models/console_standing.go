@@ -52,7 +52,7 @@ func (s *System) ConsoleStandings(ctx context.Context, ids []ConsoleSessionID) (
 				Joins("LEFT JOIN machines ON machines.org_id = console_sessions.org_id AND machines.id = console_sessions.machine_id").
 				Joins("LEFT JOIN orgs ON orgs.id = console_sessions.org_id AND orgs.suspended_at IS NULL").
 				Joins("LEFT JOIN users ON users.id = console_sessions.user_id AND users.disabled_at IS NULL").
-				Joins("LEFT JOIN members ON members.org_id = orgs.id AND members.user_id = users.id").
+				Joins("LEFT JOIN members ON members.org_id = orgs.id AND members.user_id = users.id AND members.disabled_at IS NULL").
 				Joins(`LEFT JOIN sessions ON sessions.id = console_sessions.session_id AND sessions.user_id = users.id
 					AND sessions.revoked_at IS NULL AND sessions.expires_at > ?`, now).
 				Joins(`LEFT JOIN api_tokens ON api_tokens.id = console_sessions.session_id AND api_tokens.org_id = orgs.id

@@ -77,3 +77,87 @@ func TestTicketIsRedeemedOnce(t *testing.T) {
 		})
 	})
 }
+
+// The consoles of a killed node are in nobody's way for long: after a few
+// seconds whoever asks to operate does. Should that node live after all, its
+// console is told to end: two never operate.
+func TestOperatorOfALostNodeIsNotInTheWay(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		m := w.Machine(t, "web-1")
+		ctx := context.Background()
+		grant := func(email string, takeover bool) models.ConsoleGrant {
+			s := w.Scope(t, email, "acme")
+			hash := string(models.NewID[models.MachineID]())
+			err := s.Change(ctx, func(tx *models.Writer) error {
+				_, err := tx.InsertConsoleTicket(hash, &m, models.ConsoleAsk{Mode: models.ConsoleOperate, Takeover: takeover}, time.Minute)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := w.System.RedeemConsoleTicket(ctx, hash, s.SessionID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		lost, err := w.System.OpenConsole(ctx, grant("user@acme.example", false), "node-1", models.ConsoleLimits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		silentFor := func(d time.Duration) {
+			t.Helper()
+			tx, err := db.SQL().BeginTx(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if db.Kind() == models.PostgreSQL {
+				if _, err := tx.ExecContext(ctx, "SELECT set_config('millwright.system', 'on', true)"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done, err := tx.ExecContext(ctx, "UPDATE console_sessions SET seen_at = $1 WHERE id = $2", models.Now().Add(-d), string(lost.ID))
+			if err == nil {
+				err = tx.Commit()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, _ := done.RowsAffected(); n != 1 {
+				t.Fatalf("%d consoles made silent", n)
+			}
+		}
+		other := grant("admin@acme.example", false)
+		operators := func() (n int) {
+			err := w.Scope(t, "admin@acme.example", "acme").Read(ctx, func(r *models.Reader) error {
+				rows, err := r.ConsoleOperators(m.ID, other.Ticket.SessionID)
+				n = len(rows)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		silentFor(10 * time.Second)
+		if n := operators(); n != 1 {
+			t.Errorf("two notes missed: %d operators, want 1", n)
+		}
+		if _, err := w.System.OpenConsole(ctx, other, "node-2", models.ConsoleLimits{}); models.CodeOf(err) != models.CodeConflict {
+			t.Errorf("beside one whose node spoke 10 s ago: %v", err)
+		}
+		silentFor(20 * time.Second)
+		if n := operators(); n != 0 {
+			t.Errorf("a lost node's console: %d operators", n)
+		}
+		if _, err := w.System.OpenConsole(ctx, other, "node-2", models.ConsoleLimits{}); err != nil {
+			t.Errorf("beside a lost one: %v", err)
+		}
+		standings, err := w.System.ConsoleStandings(ctx, []models.ConsoleSessionID{lost.ID})
+		if err != nil || standings[lost.ID].Asked != models.ConsoleTakenOver {
+			t.Errorf("the lost one is told %+v, %v", standings[lost.ID], err)
+		}
+	})
+}

@@ -85,20 +85,20 @@ func (e edgeCommand) options(log *slog.Logger) (host.Options, error) {
 
 // tellFeatures prints what the host has, if asked to; missing things are an
 // error then.
-func tellFeatures(list []edge.Feature, print bool) (missing bool, err error) {
+func tellFeatures(list []edge.Feature, aloud bool) (missing bool, err error) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	for _, f := range list {
 		mark := "ok"
 		if !f.Present {
 			mark, missing = "MISSING", true
 		}
-		if print {
+		if aloud {
 			if _, err := fmt.Fprintf(w, "%s\t%s\t%s\n", mark, f.Name, f.Detail); err != nil {
 				return missing, err
 			}
 		}
 	}
-	if !print {
+	if !aloud {
 		return missing, nil
 	}
 	if err := w.Flush(); err != nil {

@@ -26,6 +26,7 @@ func TestSocketEndsWithinFiveSecondsOfLosingItsRight(t *testing.T) {
 		"session expired":  {take: statement("UPDATE sessions SET expires_at = created_at WHERE user_id = $1 AND id = $2 AND $3 <> ''"), want: endForbidden},
 		"role changed":     {take: statement("UPDATE members SET role = 'auditor' WHERE user_id = $1 AND $2 <> '' AND org_id = $3"), want: endForbidden},
 		"member removed":   {take: statement("DELETE FROM members WHERE user_id = $1 AND $2 <> '' AND org_id = $3"), want: endForbidden},
+		"member disabled":  {take: statement("UPDATE members SET disabled_at = CURRENT_TIMESTAMP WHERE user_id = $1 AND $2 <> '' AND org_id = $3"), want: endForbidden},
 		"user disabled":    {take: statement("UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE id = $1 AND $2 <> '' AND $3 <> ''"), want: endForbidden},
 		"org suspended":    {take: statement("UPDATE orgs SET suspended_at = CURRENT_TIMESTAMP WHERE $1 <> '' AND $2 <> '' AND id = $3"), want: endForbidden},
 		"machine off":      {take: statement("UPDATE machines SET state = 'stopped' WHERE $1 <> '' AND $2 <> '' AND org_id = $3"), want: endNotOn},

@@ -2,7 +2,7 @@ package console
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -286,16 +286,11 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		if len(rows) == 0 {
 			t.Errorf("no %s in the history", action)
 		}
-		text, err := json.Marshal(rows)
-		if err != nil {
-			t.Fatal(err)
-		}
-		places["the history of "+string(action)] = string(text)
+		places["the history of "+string(action)] = fmt.Sprintf("%+v", rows)
 	}
 	err := b.world.System.Look(context.Background(), b.world.Acme.ID, func(r *models.Reader) error {
 		rows, err := r.OpenConsoles()
-		text, _ := json.Marshal(rows)
-		places["the list of open consoles"] = string(text)
+		places["the list of open consoles"] = fmt.Sprintf("%+v", rows)
 		return err
 	})
 	if err != nil {

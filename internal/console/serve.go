@@ -33,7 +33,7 @@ type Caller struct {
 // A console lives for hours, so it gets goroutines of its own: this one's
 // stack has grown deep in the database and in TLS, and the request with all
 // its headers hangs on it.
-func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) { //nolint:contextcheck // a socket outlives its request on purpose, until Drain has told its page where to go
 	ctx := context.WithoutCancel(r.Context())
 	timely := s.connectRate(caller.Who)
 	if !caller.Bearer && !s.fromOwnPage(r) {
@@ -84,13 +84,13 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	lasting, c := s.newSocket(client, session.ID, grant.Ticket) //nolint:contextcheck // it outlives the request
+	lasting, c := s.newSocket(client, session.ID, grant.Ticket)
 	s.keep(c)
 	end := func() {
 		s.forget(c)
 		s.record(context.WithoutCancel(lasting), c, session, grant)
 	}
-	if !s.connect(lasting, c, grant.Machine) { //nolint:contextcheck // lasting is the socket's: the request ends before it
+	if !s.connect(lasting, c, grant.Machine) {
 		end()
 		return
 	}

@@ -49,7 +49,7 @@ type timing struct {
 	blind   time.Duration // that a socket stays when the look fails
 	linger  time.Duration // for a closed browser to take notice
 	report  time.Duration // between two notes of what sockets have carried
-	present time.Duration // between two notes of which sockets are open
+	present time.Duration // at least, between two notes of which sockets are open
 	silent  time.Duration // that a socket counts as open without such a note
 }
 
@@ -58,7 +58,7 @@ var production = timing{
 	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second, again: 250 * time.Millisecond,
 	recheck: 3 * time.Second, blind: 30 * time.Second,
 	linger: 2 * time.Second,
-	report: 5 * time.Second, present: 15 * time.Second, silent: 3 * time.Minute,
+	report: 5 * time.Second, present: 4 * time.Second, silent: 3 * time.Minute,
 }
 
 // Service issues tickets and carries this node's sockets.

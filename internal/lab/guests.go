@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -77,9 +78,7 @@ func (g *Guests) look(ctx context.Context) {
 		list, err := wires(ctx, c)
 		if err != nil {
 			// It is being started again. What was known may still hold.
-			for k, w := range g.known {
-				known[k] = w
-			}
+			maps.Copy(known, g.known)
 			continue
 		}
 		for _, w := range list {

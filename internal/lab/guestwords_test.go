@@ -118,7 +118,7 @@ func TestViewerIsToldOfKeysAndSize(t *testing.T) {
 			t.Errorf("a size of %v", size)
 		}
 	}
-	if slices.Contains(told[1:], int32(encodingQEMUKeys)) {
+	if slices.Contains(told[1:], encodingQEMUKeys) {
 		t.Error("told of the keys more than once")
 	}
 }

@@ -118,7 +118,7 @@ func (v *VCenter) ask(ref types.ManagedObjectReference) string {
 		return answerNo
 	}
 	text := "The guest operating system has locked the CD-ROM door and is probably using the CD-ROM, " +
-		"which can prevent the guest from recognizing media changes. Disconnect anyway and override the lock?"
+		"which can prevent the guest from recognizing media changes. Disconnect anyway and override the lock?" //nolint:misspell // as vSphere spells it
 	put := func(q *types.VirtualMachineQuestionInfo) {
 		// Not by an update, which takes no nil; nobody waits for this property.
 		v.withMachine(ref, func(_ *simulator.Context, vm *simulator.VirtualMachine) { vm.Runtime.Question = q })
