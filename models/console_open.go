@@ -229,7 +229,9 @@ func (c ConsoleRow) Object() Object {
 }
 
 // inTheWayOf says whether the console keeps another session from operating.
-func (c ConsoleRow) inTheWayOf(session SessionID) bool { return c.operatesBeside(session) && c.heardOf() }
+func (c ConsoleRow) inTheWayOf(session SessionID) bool {
+	return c.operatesBeside(session) && c.heardOf()
+}
 
 func (c ConsoleRow) operatesBeside(session SessionID) bool {
 	return c.Mode == ConsoleOperate && c.SessionID != session && c.AskedEnd == ""

@@ -16,6 +16,14 @@
     root.dataset.themeChoice = choice;
     root.dataset.bsTheme = choice === "auto" ? (dark.matches ? "dark" : "light") : choice;
   };
+  // A transition between two pages that the browser skips, as when the next page
+  // comes at once, is nobody's failure: unheard, it would be told as one. The
+  // first of the two events comes before any module runs.
+  const skipped = ({ viewTransition: t }) => {
+    for (const end of [t?.ready, t?.updateCallbackDone, t?.finished]) end?.catch(() => {});
+  };
+  addEventListener("pagereveal", skipped);
+  addEventListener("pageswap", skipped);
   root.dataset.script = "on";
   apply();
   dark.addEventListener("change", apply);
