@@ -169,7 +169,7 @@ func (l *Loop) fetch(ctx context.Context, news chan<- edge.Desired) {
 // apply brings every org that is behind to what is wanted.
 func (l *Loop) apply(ctx context.Context) {
 	if l.desired != nil {
-		l.take(*l.desired)
+		l.take(*l.desired) //nolint:contextcheck // what is gone is removed whole, also while ending
 	}
 	var due []*orgState
 	for _, o := range l.orgs {

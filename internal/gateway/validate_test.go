@@ -59,12 +59,12 @@ func TestEachObjectIsJudgedByItself(t *testing.T) {
 		o := sound()
 		c.spoil(&o)
 		v := Validate(edge.Desired{Orgs: []edge.Org{o}}, Limits{}, nobody)[0]
-		switch {
-		case c.blame == "":
+		switch c.blame {
+		case "":
 			if v.Err != nil || len(v.Failed) > 0 {
 				t.Errorf("%s: failed %v %v", name, v.Err, v.Failed)
 			}
-		case c.blame == "org":
+		case "org":
 			if v.Err == nil || !strings.Contains(v.Err.Error(), c.words) {
 				t.Errorf("%s: error %v", name, v.Err)
 			}

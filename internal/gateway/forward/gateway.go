@@ -130,7 +130,7 @@ func (g *Gateway) Apply(_ context.Context, want gateway.Checked) ([]edge.Blame, 
 			}
 			o.services[id] = s
 		}
-		s.change(state, w)
+		s.change(state, w) //nolint:contextcheck // nodes are watched beyond this call
 	}
 	if err := g.applyVPN(o, state); err != nil {
 		failed = append(failed, edge.Blame{ID: state.VPN.ID, Text: err.Error()})

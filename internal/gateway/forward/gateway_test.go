@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,7 +97,7 @@ type source struct {
 func (s *source) Desired(ctx context.Context, etag string, wait time.Duration) (edge.Desired, string, error) {
 	for {
 		s.mu.Lock()
-		tag, d, news := fmt.Sprint(s.tag), s.desired, s.news
+		tag, d, news := strconv.Itoa(s.tag), s.desired, s.news
 		s.mu.Unlock()
 		if tag != etag {
 			return d, tag, nil

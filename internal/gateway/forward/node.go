@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,7 +162,7 @@ func (n *node) ask(ctx context.Context, want edge.Node, m edge.Monitor) error {
 	client := http.Client{Timeout: 2 * connectPatience,
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", want.Address, want.Port, m.Path), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(want.Address, strconv.Itoa(want.Port))+m.Path, nil)
 	if err != nil {
 		return err
 	}

@@ -43,8 +43,8 @@ func (r *rig) iperfServer(ns namespace, at string) {
 	r.t.Fatal("iperf3 does not listen")
 }
 
-func gbits(t testing.TB, text string) float64 {
-	t.Helper()
+func gbits(tb testing.TB, text string) float64 {
+	tb.Helper()
 	var out struct {
 		End struct {
 			Received struct {
@@ -53,22 +53,22 @@ func gbits(t testing.TB, text string) float64 {
 		} `json:"end"`
 	}
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.End.Received.Bits / 1e9
 }
 
 var rateForm = regexp.MustCompile(`Requests/sec:\s+([0-9.]+)`)
 
-func rate(t testing.TB, text string) float64 {
-	t.Helper()
+func rate(tb testing.TB, text string) float64 {
+	tb.Helper()
 	m := rateForm.FindStringSubmatch(text)
 	if m == nil {
-		t.Fatalf("wrk says %s", text)
+		tb.Fatalf("wrk says %s", text)
 	}
 	f, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }

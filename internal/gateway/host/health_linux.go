@@ -34,7 +34,6 @@ type health struct {
 
 	mu    sync.Mutex
 	nodes map[string]*nodeHealth // by id
-	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
 

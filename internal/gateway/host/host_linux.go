@@ -140,7 +140,7 @@ func (h *Host) Apply(ctx context.Context, want gateway.Checked) ([]edge.Blame, e
 		return nil, err
 	}
 	// A new state may be without nodes that were dead.
-	o.health.follow(h.serving, o.applied)
+	o.health.follow(h.serving, o.applied) //nolint:contextcheck // health is asked beyond this call
 	return failed, nil
 }
 

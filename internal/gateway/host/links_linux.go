@@ -216,13 +216,13 @@ func (l *linker) tunnel(v edge.VPN) error {
 const vlanPatience = 2 * time.Second
 
 // link finds an interface or makes it, right within the namespace.
-func (l *linker) link(name string, make func(netlink.LinkAttrs) netlink.Link) (netlink.Link, error) {
+func (l *linker) link(name string, fresh func(netlink.LinkAttrs) netlink.Link) (netlink.Link, error) {
 	link, err := l.in.LinkByName(name)
 	if err != nil {
 		a := netlink.NewLinkAttrs()
 		a.Name, a.Namespace = name, netlink.NsFd(l.file)
 		for deadline := time.Now().Add(vlanPatience); ; time.Sleep(50 * time.Millisecond) {
-			if err = netlink.LinkAdd(make(a)); !errors.Is(err, unix.EEXIST) || time.Now().After(deadline) {
+			if err = netlink.LinkAdd(fresh(a)); !errors.Is(err, unix.EEXIST) || time.Now().After(deadline) {
 				break
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,13 +64,13 @@ func (r *rig) pour(at string, perSecond int) *load {
 }
 
 // end stops and insists that nothing failed.
-func (l *load) end(t testing.TB, what string) {
-	t.Helper()
+func (l *load) end(tb testing.TB, what string) {
+	tb.Helper()
 	close(l.stop)
 	l.ended.Wait()
-	t.Logf("%s: %d of %d failed, the slowest took %s", what, l.failed.Load(), l.asked.Load(), l.slowest.Round(time.Millisecond))
+	tb.Logf("%s: %d of %d failed, the slowest took %s", what, l.failed.Load(), l.asked.Load(), l.slowest.Round(time.Millisecond))
 	if l.failed.Load() != 0 || l.asked.Load() == 0 {
-		t.Errorf("%s: %d of %d failed; first: %v", what, l.failed.Load(), l.asked.Load(), l.first)
+		tb.Errorf("%s: %d of %d failed; first: %v", what, l.failed.Load(), l.asked.Load(), l.first)
 	}
 }
 
@@ -201,7 +202,7 @@ func TestDriftIsRepairedAndTold(t *testing.T) {
 	if !is {
 		t.Fatal("HAProxy does not run")
 	}
-	harm("a killed HAProxy", "kill", "-9", fmt.Sprint(now.pid))
+	harm("a killed HAProxy", "kill", "-9", strconv.Itoa(now.pid))
 	harm("a lost namespace", "ip", "netns", "del", filepath.Base(ns.path))
 }
 

@@ -182,7 +182,7 @@ func (n namespace) settle() (changed []string, err error) {
 	err = n.do(func() error {
 		for _, s := range append(append([][2]string{}, sysctls...), optional...) {
 			path := "/proc/sys/" + strings.ReplaceAll(s[0], ".", "/")
-			now, err := os.ReadFile(path)
+			now, err := os.ReadFile(path) // #nosec G304 -- one of the sysctls above
 			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s[0], "net.bridge.") {
 				continue
 			}

@@ -89,7 +89,7 @@ func (h *Host) Observe(ctx context.Context, want gateway.Checked) (gateway.Obser
 	defer o.mu.Unlock()
 	out := gateway.Observation{Services: map[string]gateway.ServiceReading{}, Peers: map[string]gateway.PeerReading{}}
 	rules := h.nft(o)
-	epoch := ""
+	var epoch string
 	if o.listing != "" {
 		_, epoch = stamp(o.listing)
 	} else {

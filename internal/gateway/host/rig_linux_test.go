@@ -57,8 +57,8 @@ const (
 )
 
 // needNamespaces says in one line where the host can't, and fails in CI.
-func needNamespaces(t testing.TB) {
-	t.Helper()
+func needNamespaces(tb testing.TB) {
+	tb.Helper()
 	ns := namespaceOf("probe-" + randomName())
 	_, err := ns.ensure()
 	if err == nil {
@@ -69,22 +69,22 @@ func needNamespaces(t testing.TB) {
 		return
 	}
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("network namespaces can't be made here: %v", err)
+		tb.Fatalf("network namespaces can't be made here: %v", err)
 	}
-	t.Skipf("network namespaces can't be made here: %v", err)
+	tb.Skipf("network namespaces can't be made here: %v", err)
 }
 
 func randomName() string { return strings.ToLower(rand.Text()[:6]) }
 
-func newRig(t testing.TB) *rig {
-	t.Helper()
-	needNamespaces(t)
+func newRig(tb testing.TB) *rig {
+	tb.Helper()
+	needNamespaces(tb)
 	id := randomName()
-	r := &rig{t: t, id: id, portal: newPortal()}
-	dir, err := os.MkdirTemp("/tmp", "mwt-"+id+"-") // socket paths are short
+	r := &rig{t: tb, id: id, portal: newPortal()}
+	dir, err := os.MkdirTemp("/tmp", "mwt-"+id+"-") //nolint:usetesting // paths of sockets have to be short
 	r.must(err)
 	r.state, r.sockets = filepath.Join(dir, "state"), filepath.Join(dir, "run")
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r.inet, r.gateway, r.lan = r.namespace("inet"), r.namespace("gw"), r.namespace("lan")
 	r.veth(r.inet, "gw", r.gateway, "up")
 	r.address(r.inet, "gw", routerAddress+"/24")
@@ -111,7 +111,7 @@ func newRig(t testing.TB) *rig {
 			return errors.Join(in.LinkSetMaster(link, bridge), in.LinkSetUp(bridge))
 		}))
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		for _, o := range r.orgs {
 			ns := namespaceOf(o.Key)
 			ns.end(dir)
@@ -121,7 +121,7 @@ func newRig(t testing.TB) *rig {
 	listener := r.listen(r.gateway, "tcp", "127.0.0.1:0")
 	server := &http.Server{Handler: r.portal}
 	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { r.portal.stop(); _ = server.Close() })
+	tb.Cleanup(func() { r.portal.stop(); _ = server.Close() })
 	r.portal.address = "http://" + listener.Addr().String()
 	r.must(os.WriteFile(filepath.Join(dir, "token"), []byte("secret\n"), 0o600))
 	return r
@@ -360,7 +360,7 @@ func (r *rig) status(holds func(edge.Status) bool) edge.Status {
 	r.t.Helper()
 	s, err := r.portal.wait(20*time.Second, holds)
 	if err != nil {
-		text, _ := json.MarshalIndent(s, "", " ")
+		text, _ := json.MarshalIndent(s, "", " ") //nolint:errchkjson // plain times
 		r.t.Fatalf("no such report; the last was\n%s", text)
 	}
 	return s
@@ -513,7 +513,7 @@ func (p *portal) stop() {
 }
 
 func (p *portal) set(orgs ...edge.Org) {
-	text, _ := json.Marshal(orgs) // a copy: the test goes on changing
+	text, _ := json.Marshal(orgs) //nolint:errchkjson // a copy: the test goes on changing
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.desired.Orgs = nil
@@ -572,7 +572,7 @@ func (p *portal) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		p.mu.Unlock()
 		if q.Header.Get("If-None-Match") != tag {
 			w.Header().Set("ETag", tag)
-			_ = json.NewEncoder(w).Encode(desired)
+			_ = json.NewEncoder(w).Encode(desired) //nolint:errchkjson // plain
 			return
 		}
 		select {

@@ -63,7 +63,7 @@ func ServeTunnel(ctx context.Context, socket string) error {
 	for {
 		c, err := listener.Accept()
 		if err != nil {
-			return nil //nolint:nilerr // closed: asked to end
+			return nil // closed: asked to end
 		}
 		go wireguard.IpcHandle(c)
 	}
@@ -111,8 +111,8 @@ func (t tunnel) ensure(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer out.Close()                                                      //nolint:errcheck // the child has its own
-	cmd := exec.Command(t.executable, "edge-tunnel", "--socket", t.socket) // #nosec G204 -- ourselves //nolint:noctx // it outlives the agent on purpose
+	defer out.Close()                                                                                         //nolint:errcheck // the child has its own
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), t.executable, "edge-tunnel", "--socket", t.socket) // #nosec G204 -- ourselves; it outlives the agent
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := t.ns.do(cmd.Start); err != nil {

@@ -85,12 +85,12 @@ type ruler struct {
 
 func (r *ruler) line(format string, args ...any) {
 	r.WriteString("\t\t")
-	fmt.Fprintf(r, format, args...)
+	fmt.Fprintf(&r.Builder, format, args...)
 	r.WriteByte('\n')
 }
 
 func (r *ruler) chain(name, hook string, f func()) {
-	fmt.Fprintf(r, "\tchain mw_%s {\n", name)
+	fmt.Fprintf(&r.Builder, "\tchain mw_%s {\n", name)
 	if hook != "" {
 		r.line("type %s;", hook)
 	}
@@ -99,7 +99,7 @@ func (r *ruler) chain(name, hook string, f func()) {
 }
 
 func (r *ruler) body() string {
-	fmt.Fprintf(r, "table ip %s {\n", Table)
+	fmt.Fprintf(&r.Builder, "table ip %s {\n", Table)
 	r.objects()
 	r.chain("stamp", "", func() { r.line(`accept comment "STAMP"`) })
 	r.chain("classify", "filter hook prerouting priority -150; policy accept", r.classify)
@@ -140,14 +140,14 @@ func (r *ruler) objects() {
 	idle := map[int]bool{}
 	for _, s := range r.org.Services {
 		for _, name := range []string{CounterIn(s.Mark), CounterOut(s.Mark), CounterNew(s.Mark)} {
-			fmt.Fprintf(r, "\tcounter %s {\n\t}\n", name)
+			fmt.Fprintf(&r.Builder, "\tcounter %s {\n\t}\n", name)
 		}
 		if s.Enabled && s.Protocol == edge.ProtocolUDP {
 			idle[s.IdleTimeoutSeconds] = true
 		}
 	}
 	for _, seconds := range sorted(idle) {
-		fmt.Fprintf(r, "\tct timeout mw_idle_%d {\n\t\tprotocol udp\n\t\tl3proto ip\n\t\tpolicy = { unreplied : %d, replied : %d }\n\t}\n",
+		fmt.Fprintf(&r.Builder, "\tct timeout mw_idle_%d {\n\t\tprotocol udp\n\t\tl3proto ip\n\t\tpolicy = { unreplied : %d, replied : %d }\n\t}\n",
 			seconds, min(seconds, 30), seconds)
 	}
 }
@@ -297,7 +297,7 @@ func (r *ruler) nodes() {
 		if s.Balancing == edge.BalanceSource {
 			how = "jhash ip saddr"
 		}
-		fmt.Fprintf(r, "# object %s\n", s.ID)
+		fmt.Fprintf(&r.Builder, "# object %s\n", s.ID)
 		r.line("meta l4proto udp ct mark %d dnat ip addr . port to %s mod %d map { %s }", s.Mark, how, len(alive), strings.Join(alive, ", "))
 	}
 }
