@@ -28,15 +28,29 @@ func wireguardKeys(t *testing.T) (private, public string) {
 	return base64.StdEncoding.EncodeToString(k.Bytes()), base64.StdEncoding.EncodeToString(k.PublicKey().Bytes())
 }
 
+// bindIn opens WireGuard's socket inside a namespace, whichever goroutine asks.
+type bindIn struct {
+	conn.Bind
+	ns namespace
+}
+
+func (b bindIn) Open(port uint16) (fns []conn.ReceiveFunc, actual uint16, err error) {
+	err = b.ns.do(func() error {
+		fns, actual, err = b.Bind.Open(port)
+		return err
+	})
+	return fns, actual, err
+}
+
 // device is a user's computer in the internet.
 func (r *rig) device(private, server, endpoint, address string) *netstack.Net {
 	r.t.Helper()
 	link, n, err := netstack.CreateNetTUN([]netip.Addr{netip.MustParseAddr(address)}, nil, 1420)
 	r.must(err)
-	d := device.NewDevice(link, conn.NewDefaultBind(), &device.Logger{Verbosef: device.DiscardLogf, Errorf: device.DiscardLogf})
+	d := device.NewDevice(link, bindIn{conn.NewDefaultBind(), r.inet}, &device.Logger{Verbosef: device.DiscardLogf, Errorf: device.DiscardLogf})
 	r.t.Cleanup(d.Close)
 	r.must(d.IpcSet(fmt.Sprintf("private_key=%s\npublic_key=%s\nendpoint=%s\nallowed_ip=0.0.0.0/0\n", wg.Hex(private), wg.Hex(server), endpoint)))
-	r.must(r.inet.do(d.Up)) // its socket belongs to the internet
+	r.must(d.Up())
 	return n
 }
 
