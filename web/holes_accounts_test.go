@@ -138,7 +138,7 @@ func TestHoleFieldsThatNoFormHas(t *testing.T) {
 			for name, value := range map[string]string{
 				"org": "acme", "org_id": string(p.Globex.ID), "OrgID": string(p.Globex.ID), "owner_id": string(p.User("admin@acme.example").ID), "user_id": string(p.User("admin@acme.example").ID),
 				"UserID": string(p.User("admin@acme.example").ID), "state": "running", "State": "running", "reserved": "false", "price": "0", "price_per_hour_micros": "0", "vcpus": "64", "VCPUs": "64",
-				"memory_mib": "1", "disk_gib": "1", "id": "chosen-by-me", "ID": "chosen-by-me", "address": "10.20.0.66", "cloud_id": string(p.Private.ID), "created_at": "2001-01-01",
+				"memory_mib": "1", "disk_gib": "1", "id": "chosen-by-me", "ID": "chosen-by-me", "observed_address": "10.20.0.66", "cloud_id": string(p.Private.ID), "created_at": "2001-01-01",
 				"token_hash": "abc", "expires_at": "2999-01-01", "provider_role": "operator", "ProviderRole": "operator", "email": "evil@evil.example", "disabled_at": "", "is_admin": "true",
 			} {
 				if !form.Has(name) {
@@ -155,7 +155,7 @@ func TestHoleFieldsThatNoFormHas(t *testing.T) {
 		err := p.System.Look(t.Context(), p.Acme.ID, func(r *models.Reader) error {
 			m, err := r.MachineRecord(id)
 			if err == nil && (m.State != models.MachineBuilding || !m.Reserved || m.OwnerID != b.who.User.ID || m.VCPUs != p.Small.VCPUs || m.MemoryMiB != p.Small.MemoryMiB ||
-				m.DiskGiB != p.Small.DiskGiB || m.PricePerHourMicros != p.Small.PricePerHourMicros || m.CloudID != p.Public.ID || m.Address == "10.20.0.66" || m.ID == "chosen-by-me" || m.CreatedAt.Year() < 2020) {
+				m.DiskGiB != p.Small.DiskGiB || m.PricePerHourMicros != p.Small.PricePerHourMicros || m.CloudID != p.Public.ID || m.ObservedAddress == "10.20.0.66" || m.ID == "chosen-by-me" || m.CreatedAt.Year() < 2020) {
 				t.Errorf("ordered %+v", m)
 			}
 			return err
