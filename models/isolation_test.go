@@ -37,14 +37,15 @@ var promises = map[string]promise{
 	"Scope.SessionID": plain, "Scope.UserID": plain,
 	"Scope.Read": plain, "Scope.Change": plain, // the doors: everything below goes through them
 	"Scope.Watch": plain, // TestWatchTellsOfOwnOrgOnly
+	"Scope.Look":  plain, // whether an operator is looking, in whose name
 
 	"ActiveTasks": own, "ChainHead": own, "CheckQuotas": own, "Checkpoints": own, "ConsoleOperators": own, "CountedQuota": own,
-	"Cloud": shared, "Clouds": shared, "InstanceType": shared, "InstanceTypes": shared,
-	"Template": shared, "TemplateImages": shared, "Templates": shared,
-	"Event": absent, "Events": own, "EventsBehind": own, "Invitations": own, "LastCheckpoint": own, "LatestTask": absent,
+	"Cloud": shared, "CloudForNew": shared, "Clouds": shared, "InstanceType": shared, "InstanceTypes": shared,
+	"OfferedInstanceType": shared, "OfferedTemplate": shared, "Template": shared, "TemplateImages": shared, "Templates": shared,
+	"Bodies": own, "Event": absent, "EventAndLink": absent, "Events": own, "EventsBehind": own, "Holds": own, "Invitations": own, "LastCheckpoint": own, "LastSegment": own, "LatestTask": absent,
 	"Links": own, "Machine": absent, "MachineCounts": own, "MachineRecord": absent, "Machines": own, "Network": absent, "Networks": own,
 	"ObjectEvents": own, "OpenConsole": absent, "OpenConsoles": own, "Org": plain, "OrgRecord": own, "Outbox": own, "People": own,
-	"Person": absent, "Quotas": own, "Sealed": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own,
+	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own,
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
@@ -132,7 +133,7 @@ func (x theirs) foreign(method string) map[reflect.Type][]any {
 	list := map[reflect.Type][]any{}
 	for _, values := range [][]any{
 		{x.org}, {machine.ID}, {task.ID}, {machine.NetworkID}, {x.cloud}, {x.tmpl}, {x.console.ID}, {x.session}, {x.user.ID}, {x.mail.ID},
-		{x.events[0].ID}, {x.events}, {x.mail}, {&machine}, {&task}, {&token},
+		{models.AuditSegment{OrgID: x.org, FirstSequence: 1, LastSequence: 1 << 40}}, {x.events[0].ID}, {x.events}, {x.mail}, {&machine}, {&task}, {&token},
 		{string(machine.ID), machine.Name, string(x.org), "acme"}, {[]string{machine.Name}},
 		{models.MachineFilter{}, models.MachineFilter{Search: "acmes"}},
 		{models.TaskFilter{}, models.TaskFilter{Machine: machine.ID}, models.TaskFilter{Search: "acmes"}},

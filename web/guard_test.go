@@ -27,7 +27,11 @@ func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 	check := func(name string, answer *httptest.ResponseRecorder) {
 		t.Helper()
 		for header, value := range want {
-			if got := answer.Header().Get(header); got != value {
+			got := answer.Header().Get(header)
+			if header == "Referrer-Policy" && got == "no-referrer" {
+				continue // stricter: an address with a secret in it
+			}
+			if got != value {
 				t.Errorf("%s: %s: %q", name, header, got)
 			}
 		}

@@ -96,6 +96,9 @@ func (m *matrix) event(org string) string {
 	if org == "globex" {
 		id = m.p.Globex.ID
 	}
+	if m.telling[id] != "" {
+		return m.telling[id]
+	}
 	m.p.MachineOf(m.p.t, org, m.name())
 	var event string
 	err := m.p.System.Look(context.Background(), id, func(r *models.Reader) error {
@@ -108,6 +111,7 @@ func (m *matrix) event(org string) string {
 	if err != nil {
 		m.p.t.Fatal(err)
 	}
+	m.telling[id] = event
 	return event
 }
 

@@ -65,8 +65,9 @@ type matrix struct {
 	db       *models.DB
 	actors   []actor
 	accounts map[string]models.User
-	names    int // numbers what is made
-	sources  int // numbers where requests come from: nobody is slowed down
+	names    int                     // numbers what is made
+	telling  map[models.OrgID]string // org → an event in its history, which nobody changes
+	sources  int                     // numbers where requests come from: nobody is slowed down
 
 	ids     map[[2]string]string           // noun, whose → id, until somebody changes it
 	entered map[string]func(*http.Request) // actor → how they come in, until they change it
@@ -79,7 +80,7 @@ type matrix struct {
 
 func newMatrix(t testing.TB, address string, who []actor) *matrix {
 	t.Helper()
-	m := &matrix{actors: who, accounts: map[string]models.User{}, ids: map[[2]string]string{},
+	m := &matrix{actors: who, accounts: map[string]models.User{}, ids: map[[2]string]string{}, telling: map[models.OrgID]string{},
 		entered: map[string]func(*http.Request){}, cells: map[string]map[string][]string{}}
 	var err error
 	m.db, err = models.Open(context.Background(), models.Options{URL: address, Key: testkit.Key, MaxConns: 4, Logger: testkit.Quiet(),

@@ -48,6 +48,8 @@ func (p *portal) idFor(path string, ids map[string]string) string {
 		return p.invitation("acme")
 	case strings.Contains(path, "/people/:id"):
 		return p.member("acme")
+	case strings.Contains(path, "/network/private/:id"): // an admin's empty form deletes one
+		return p.edge("acme", "edge-"+models.NewID[string]()[24:], p.MachineOf(p.t, "acme", "m-"+models.NewID[string]()[24:])).network
 	default:
 		return ids[noun(path)]
 	}
