@@ -156,7 +156,10 @@ func (h *Host) apply(ctx context.Context, o *org, want gateway.Checked) ([]edge.
 	if err != nil {
 		return nil, err
 	}
-	if made { // what ran in one that was taken away is of no use
+	if made {
+		// What ran in one that was taken away would hand its sockets on, and
+		// answer on the uplink for the org's addresses.
+		endWhere("", h.haproxy(key, o).config(), h.tunnel(key, o).socket)
 		o.listing, o.structure, o.generation = "", "", 0
 	}
 	if _, err := o.ns.settle(); err != nil {
@@ -412,7 +415,7 @@ func (h *Host) Remove(_ context.Context, key string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.health.close()
-	o.ns.end(h.haproxy(key, o).config(), h.tunnel(key, o).socket)
+	endWhere("", h.haproxy(key, o).config(), h.tunnel(key, o).socket)
 	if err := o.ns.remove(); err != nil {
 		return err
 	}

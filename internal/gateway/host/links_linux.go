@@ -26,7 +26,7 @@ const proxiedTable = 100
 func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err error) {
 	ns := namespaceOf(org.Key)
 	err = ns.handles(func(in *netlink.Handle, file netns.NsHandle) error {
-		l := linker{host: h, in: in, file: file}
+		l := linker{host: h, ns: ns, in: in, file: file}
 		lo, err := in.LinkByName("lo")
 		if err != nil {
 			return err
@@ -74,6 +74,7 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 
 type linker struct {
 	host    *Host
+	ns      namespace
 	in      *netlink.Handle // the org's namespace
 	file    netns.NsHandle
 	changed []string
@@ -110,7 +111,11 @@ func (l *linker) uplink(org edge.Org) error {
 	if org.VPN != nil {
 		add(org.VPN.PublicIP)
 	}
-	if err := l.addresses(link, want); err != nil {
+	fresh, err := l.addresses(link, want)
+	if err != nil {
+		return err
+	}
+	if err := announce(l.ns, link.Attrs().Index, link.Attrs().HardwareAddr, fresh); err != nil {
 		return err
 	}
 	return l.uplinkRoutes(link, parent)
@@ -193,8 +198,12 @@ func (l *linker) network(n edge.Network) error {
 	if err != nil {
 		return err
 	}
-	return l.addresses(link, map[netip.Prefix]bool{
+	fresh, err := l.addresses(link, map[netip.Prefix]bool{
 		netip.PrefixFrom(netip.MustParseAddr(n.Gateway), netip.MustParsePrefix(n.CIDR).Bits()): true})
+	if err != nil {
+		return err
+	}
+	return announce(l.ns, link.Attrs().Index, link.Attrs().HardwareAddr, fresh)
 }
 
 func (l *linker) tunnel(v edge.VPN) error {
@@ -207,8 +216,9 @@ func (l *linker) tunnel(v edge.VPN) error {
 			return err
 		}
 	}
-	return l.addresses(link, map[netip.Prefix]bool{
+	_, err = l.addresses(link, map[netip.Prefix]bool{
 		netip.PrefixFrom(netip.MustParseAddr(v.Address), netip.MustParsePrefix(v.CIDR).Bits()): true})
+	return err
 }
 
 // vlanPatience is for the kernel, which takes links of a namespace that has
@@ -243,10 +253,12 @@ func (l *linker) link(name string, fresh func(netlink.LinkAttrs) netlink.Link) (
 	return link, nil
 }
 
-func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) error {
+// addresses brings a link's addresses to what they have to be, and returns
+// those that it added.
+func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) (fresh []netip.Addr, err error) {
 	list, err := l.in.AddrList(link, netlink.FAMILY_V4)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	have := map[netip.Prefix]bool{}
 	for _, a := range list {
@@ -256,7 +268,7 @@ func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) error 
 		have[p] = true
 		if !want[p] {
 			if err := l.in.AddrDel(link, &a); err != nil {
-				return fmt.Errorf("remove %s: %w", p, err)
+				return nil, fmt.Errorf("remove %s: %w", p, err)
 			}
 			l.did("address %s was there", p)
 		}
@@ -267,11 +279,12 @@ func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) error 
 		}
 		a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}}
 		if err := l.in.AddrAdd(link, a); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("add %s: %w", p, err)
+			return nil, fmt.Errorf("add %s: %w", p, err)
 		}
+		fresh = append(fresh, p.Addr())
 		l.did("address %s was missing", p)
 	}
-	return nil
+	return fresh, nil
 }
 
 // proxied routes packets that belong to HAProxy's own sockets to itself,

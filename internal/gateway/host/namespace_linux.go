@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -204,25 +206,38 @@ func (n namespace) settle() (changed []string, err error) {
 
 // end kills the processes of ours inside the namespace.
 func (n namespace) end(programs ...string) {
-	inode := n.inode()
-	if inode == 0 {
-		return
+	if inode := n.inode(); inode != 0 {
+		endWhere("net:["+strconv.FormatUint(inode, 10)+"]", programs...)
 	}
-	want := "net:[" + strconv.FormatUint(inode, 10) + "]"
-	list, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+}
+
+// endPatience is for a killed process to be gone, and its sockets with it.
+const endPatience = 3 * time.Second
+
+// endWhere kills processes with one of the texts in their command line, in one
+// namespace or, where that is empty, in any: also in one that has lost its name
+// and lives on by them. It returns when they are gone.
+func endWhere(namespace string, programs ...string) {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range list {
-		if at, err := os.Readlink(path); err != nil || at != want {
+		dir := filepath.Dir(path)
+		line, err := os.ReadFile(path) // #nosec G304 -- in /proc
+		if err != nil || !slices.ContainsFunc(programs, func(text string) bool { return bytes.Contains(line, []byte(text)) }) {
 			continue
 		}
-		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
-		if err != nil {
+		if at, err := os.Readlink(filepath.Join(dir, "ns/net")); err != nil || namespace != "" && at != namespace {
 			continue
 		}
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		for _, program := range programs {
-			if bytes.Contains(line, []byte(program)) {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		for deadline := time.Now().Add(endPatience); syscall.Kill(pid, 0) == nil && time.Now().Before(deadline); {
+			if state, err := os.ReadFile(filepath.Join(dir, "stat")); err == nil && bytes.Contains(state, []byte(") Z ")) { // #nosec G304 -- in /proc
+				break // dead; its parent hasn't looked yet
 			}
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }

@@ -113,10 +113,9 @@ func newRig(tb testing.TB) *rig {
 	}
 	tb.Cleanup(func() {
 		for _, o := range r.orgs {
-			ns := namespaceOf(o.Key)
-			ns.end(dir)
-			_ = ns.remove()
+			_ = namespaceOf(o.Key).remove()
 		}
+		endWhere("", dir+"/")
 	})
 	listener := r.listen(r.gateway, "tcp", "127.0.0.1:0")
 	server := &http.Server{Handler: r.portal}
