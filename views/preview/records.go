@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -181,6 +182,17 @@ func (r records) sealed() map[models.EventID]bool {
 	}
 	return sealed
 }
+
+// whole is an event with all that one can have.
+func (r records) whole() models.AuditEvent {
+	e := r.events()[2]
+	e.ID, e.OrgID, e.SessionID, e.RequestID = "0199a4c2-71e0-7c3a-9d1b-000000000077", "0199a4c2-71e0-7c3a-9d1b-000000000002", "0199a4c2-71e0-7c3a-9d1b-000000000055", "7f3a9c21d04b4c8e9a60c1f2b7d85e34"
+	e.Before, e.After = `{"cloud":"Frankfurt","state":"stopped"}`, `{"cloud":"Frankfurt","op":"start","state":"running"}`
+	e.Body = `{"action":"machine.power","actor":{"id":"","kind":"user","name":"Uma User"},"after":` + e.After + `,"before":` + e.Before + `,"id":"` + string(e.ID) + `","outcome":"succeeded"}`
+	return e
+}
+
+func hash(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
 func (r records) events() []models.AuditEvent {
 	row := func(i int, actor string, kind models.ActorKind, action models.Action, object models.Object, outcome models.Outcome, before, after string) models.AuditEvent {
