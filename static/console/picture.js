@@ -10,11 +10,14 @@ export class Picture {
   #view;
   #screen;
   #last;
+  #scaling = "fit";
 
   constructor({ view, screen, last }) {
     this.#view = view;
     this.#screen = screen;
     this.#last = last;
+    // The window may change while there is nothing but the last frame.
+    new ResizeObserver(() => this.#replace()).observe(view);
   }
 
   get canvas() { return this.#screen.querySelector("canvas"); }
@@ -23,6 +26,7 @@ export class Picture {
 
   // apply shows the client's picture as the settings say.
   apply(client, { scaling, quality }) {
+    this.#scaling = scaling;
     client.background = "transparent";
     client.clipViewport = scaling === "drag";
     client.dragViewport = scaling === "drag";
@@ -41,10 +45,27 @@ export class Picture {
     this.#last.width = canvas.width;
     this.#last.height = canvas.height;
     this.#last.getContext("2d").drawImage(canvas, 0, 0);
-    Object.assign(this.#last.style, {
-      left: `${at.left - frame.left}px`, top: `${at.top - frame.top}px`, width: `${at.width}px`, height: `${at.height}px`,
-    });
+    this.#put({ left: at.left - frame.left, top: at.top - frame.top, width: at.width, height: at.height });
     this.#last.hidden = false;
+  }
+
+  // #replace puts the last frame where the picture would be in a view of
+  // another size: fitted, or at its size and as far within as it goes.
+  #replace() {
+    if (!this.kept) return;
+    const { clientWidth: across, clientHeight: down } = this.#view;
+    const { width: columns, height: rows, style } = this.#last;
+    let [width, height] = [parseFloat(style.width), parseFloat(style.height)];
+    if (this.#scaling === "fit") {
+      const scale = Math.min(across / columns, down / rows);
+      [width, height] = [columns * scale, rows * scale];
+    }
+    const within = (at, size, room) => (size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, at)));
+    this.#put({ width, height, left: within(parseFloat(style.left), width, across), top: within(parseFloat(style.top), height, down) });
+  }
+
+  #put(place) {
+    for (const [side, pixels] of Object.entries(place)) this.#last.style[side] = `${pixels}px`;
   }
 
   // forget takes the last frame away: a new one is there, or never will be.
