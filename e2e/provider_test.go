@@ -66,7 +66,7 @@ func TestOperatorAddsACloudAndLooksAfterOrgs(t *testing.T) {
 	b.Until("connected again", "document.querySelector('[data-cloud-status=connected]')")
 
 	// The other pages, light and dark, wide and narrow.
-	for name, path := range map[string]string{"overview": "/provider/", "clouds": "/provider/clouds", "menu": "/provider/menu", "catalogs": "/provider/catalogs", //nolint:misspell // the path
+	for name, path := range map[string]string{"overview": "/provider/", "clouds": "/provider/clouds", "menu": "/provider/menu", "catalogs": "/provider/catalogs",
 		"networks": "/provider/networks", "orgs": "/provider/orgs", "org": "/provider/orgs/acme", "tasks": "/provider/tasks", "health": "/provider/health", "cloud-page": cloud} {
 		b.Look(1440, 900, false)
 		b.Open(path)

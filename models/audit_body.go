@@ -60,7 +60,7 @@ func appendText(b []byte, text string) []byte {
 			var quoted bytes.Buffer
 			enc := json.NewEncoder(&quoted)
 			enc.SetEscapeHTML(false)
-			if enc.Encode(text) != nil {
+			if err := enc.Encode(text); err != nil {
 				return b
 			}
 			return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte{'\n'})...)

@@ -49,8 +49,8 @@ func TestRefusalsOfStrangersAreToldTogether(t *testing.T) {
 						t.Errorf("%+v", e)
 					}
 					var after struct {
-						Tries    int
-						Accounts []string
+						Tries    int      `json:"tries"`
+						Accounts []string `json:"accounts"`
 					}
 					if e.After == "" {
 						told++

@@ -204,14 +204,12 @@ func TestEveryMethodKeepsToItsOrg(t *testing.T) {
 		}
 		ctx := context.Background()
 		reader, writer := reflect.TypeFor[*models.Reader](), reflect.TypeFor[*models.Writer]()
-		for i := range reader.NumMethod() {
-			m := reader.Method(i)
+		for m := range reader.Methods() {
 			try(m.Name, func(call func(reflect.Value) error) error {
 				return scope.Read(ctx, func(r *models.Reader) error { return call(reflect.ValueOf(r)) })
 			}, m)
 		}
-		for i := range writer.NumMethod() {
-			m := writer.Method(i)
+		for m := range writer.Methods() {
 			if _, promoted := reader.MethodByName(m.Name); promoted {
 				continue
 			}
@@ -225,8 +223,8 @@ func TestEveryMethodKeepsToItsOrg(t *testing.T) {
 			}, m)
 		}
 		doors := reflect.TypeFor[*models.Scope]()
-		for i := range doors.NumMethod() {
-			try("Scope."+doors.Method(i).Name, nil, doors.Method(i))
+		for m := range doors.Methods() {
+			try("Scope."+m.Name, nil, m)
 		}
 		for name := range promises {
 			if !known[name] {
@@ -267,7 +265,10 @@ func shown(v reflect.Value) string {
 	if err, is := v.Interface().(error); is {
 		return err.Error()
 	}
-	text, _ := json.Marshal(v.Interface())
+	text, err := json.Marshal(v.Interface())
+	if err != nil {
+		return err.Error()
+	}
 	return string(text)
 }
 

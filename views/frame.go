@@ -135,6 +135,7 @@ func (f Frame) entry(section Section) ProviderEntry {
 		return EntryHistory
 	case SectionEdges:
 		return EntryEdges
+	default:
+		return f.Entry
 	}
-	return f.Entry
 }

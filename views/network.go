@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,7 @@ func rolloutWords(r models.Rollout, g models.OrgGateway) string {
 		return "The gateway refused the last change; what it carried before, it goes on carrying."
 	case models.RolloutDrifted:
 		return "Other hands changed the gateway; it was put right: " + g.Drift
+	default:
 	}
 	if g.EdgeID == nil {
 		return "No gateway carries this org yet. Your provider has to register one."
@@ -127,10 +129,8 @@ func endpoint(s models.ServiceRow) string {
 
 func sourcesWords(s models.ServiceRow) string {
 	list := s.SourceList()
-	for _, l := range list {
-		if l == "0.0.0.0/0" {
-			return "everybody"
-		}
+	if slices.Contains(list, "0.0.0.0/0") {
+		return "everybody"
 	}
 	return strings.Join(list, ", ")
 }

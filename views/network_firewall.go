@@ -55,10 +55,10 @@ type FirewallProps struct {
 }
 
 func ports(r models.FirewallRule) string {
-	switch {
-	case r.FirstPort == 0:
+	switch r.FirstPort {
+	case 0:
 		return ""
-	case r.FirstPort == r.LastPort:
+	case r.LastPort:
 		return strconv.Itoa(r.FirstPort)
 	}
 	return strconv.Itoa(r.FirstPort) + "-" + strconv.Itoa(r.LastPort)
@@ -175,7 +175,7 @@ func (q *QR) Add(x, y, width int) {
 	q.path = append(q.path, 'z')
 }
 
-func (q QR) viewBox() string {
+func (q *QR) viewBox() string {
 	s := strconv.Itoa(q.Size + 8)
 	return "-4 -4 " + s + " " + s
 }

@@ -2,6 +2,7 @@ package views
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -33,24 +34,24 @@ func (f Form) price(name, label, hint string) ui.FieldProps {
 	return p
 }
 
-func (f Form) choice(name, label, hint string, options []ui.Option) ui.SelectProps {
-	return ui.SelectProps{ID: "field-" + name, Name: name, Label: label, Hint: hint, Options: options,
+func (f Form) choice(name, label string, options []ui.Option) ui.SelectProps {
+	return ui.SelectProps{ID: "field-" + name, Name: name, Label: label, Options: options,
 		Value: f.Values[name], Error: f.Problems[name]}
 }
 
 // rest is what is wrong with no field that the form shows.
 func (f Form) rest(shown ...string) string {
-	text := ""
+	var text []string
 	for name, problem := range f.Problems {
 		found := false
 		for _, s := range shown {
 			found = found || s == name
 		}
 		if !found {
-			text += problem + " "
+			text = append(text, problem)
 		}
 	}
-	return text
+	return strings.Join(text, " ")
 }
 
 // PriceText is a price per hour as a form takes it.

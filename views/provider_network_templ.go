@@ -236,7 +236,7 @@ func ProviderNetworks(p ProviderNetworksProps) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = ui.Select(p.VLANForm.choice("cloud", "Cloud", "", p.cloudOptions())).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Select(p.VLANForm.choice("cloud", "Cloud", p.cloudOptions())).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

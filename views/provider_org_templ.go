@@ -1266,7 +1266,7 @@ func lookPanel(p ProviderOrgProps) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.Select(p.LookForm.choice("minutes", "For how long", "", minuteOptions())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Select(p.LookForm.choice("minutes", "For how long", minuteOptions())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -160,6 +160,7 @@ func (m *matrix) hostile(text string) (filled int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	var columns [][2]string
 	for rows.Next() {
 		var c [2]string
@@ -168,7 +169,9 @@ func (m *matrix) hostile(text string) (filled int) {
 		}
 		columns = append(columns, c)
 	}
-	_ = rows.Close()
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	keep := map[string]bool{"slug": true, "state": true, "role": true, "provider_role": true, "maker_role": true, "kind": true, "op": true, "mode": true, "class": true, "status": true, "resource": true, "data": true, "actor_kind": true, "key": true, "secret": true, "password": true}
 	for _, c := range columns {
 		if keep[c[1]] || strings.HasSuffix(c[1], "id") || strings.HasSuffix(c[1], "_id") || strings.HasSuffix(c[1], "hash") || strings.HasSuffix(c[1], "_of") {

@@ -114,7 +114,9 @@ func secretsAreNowhere(t *testing.T, db *models.DB, owner *sql.DB) {
 	machine := p.Machine(t, "web-9")
 	answer = admin.post("/orgs/acme/machines/"+string(machine.ID)+"/console/ticket", url.Values{}, "Accept", "application/json")
 	must("console", answer.Code, http.StatusOK)
-	var ticket struct{ Ticket string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &ticket); err != nil || ticket.Ticket == "" {
 		t.Fatalf("%s: %v", answer.Body, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,15 +39,15 @@ func ReadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 
 // stampOf tells one state of the files from another.
 func (c *Certificate) stampOf() string {
-	stamp := ""
+	var stamp strings.Builder
 	for _, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
 			return ""
 		}
-		stamp += fmt.Sprintf("%d/%d ", info.ModTime().UnixNano(), info.Size())
+		fmt.Fprintf(&stamp, "%d/%d ", info.ModTime().UnixNano(), info.Size())
 	}
-	return stamp
+	return stamp.String()
 }
 
 // current is the certificate to show. New files that can't be used, such as

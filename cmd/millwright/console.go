@@ -27,7 +27,7 @@ type consoleCommand struct {
 func (c consoleCommand) Run(ctx context.Context, k *kong.Kong, log *slog.Logger) error {
 	org, machine, ok := strings.Cut(c.Machine, "/")
 	if !ok || org == "" || machine == "" || strings.Contains(machine, "/") {
-		return &viewer.Failure{Exit: viewer.ExitUsage, Sentence: fmt.Sprintf("%q: want ORG/MACHINE, such as acme/web-1", c.Machine)}
+		return &viewer.FailureError{Exit: viewer.ExitUsage, Sentence: fmt.Sprintf("%q: want ORG/MACHINE, such as acme/web-1", c.Machine)}
 	}
 	client, err := viewer.New(viewer.Options{URL: c.URL, Token: c.Token, CAFile: c.CA, Mode: c.Mode, Takeover: c.Takeover})
 	if err != nil {

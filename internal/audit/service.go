@@ -204,7 +204,7 @@ func places(ctx context.Context, read look, after int64, fn func([]models.Linked
 	}()
 	defer func() { // it has let go of the database when this returns
 		stop()
-		for range pages { //nolint:revive // nobody wants them any more
+		for range pages { // nobody wants them any more
 		}
 	}()
 	for p := range pages {

@@ -90,7 +90,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		s.forget(c)
 		s.record(context.WithoutCancel(lasting), c, session, grant)
 	}
-	if !s.connect(lasting, c, grant.Machine) {
+	if !s.connect(lasting, c, grant.Machine) { //nolint:contextcheck // the socket outlives its request
 		end()
 		return
 	}

@@ -55,7 +55,7 @@ func NewIssuer(t testing.TB) *Issuer {
 		}
 	}))
 	t.Cleanup(server.Close)
-	mock.Server = &http.Server{Addr: server.Listener.Addr().(*net.TCPAddr).String()} //nolint:gosec // only its address is read
+	mock.Server = &http.Server{Addr: server.Listener.Addr().(*net.TCPAddr).String()} // only its address is read
 	return i
 }
 

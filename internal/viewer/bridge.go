@@ -27,15 +27,15 @@ const (
 func Listen(ctx context.Context, address string, anywhere bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, &Failure{Exit: ExitUsage, Sentence: fmt.Sprintf("--listen %q: want host:port, such as 127.0.0.1:5901", address)}
+		return nil, &FailureError{Exit: ExitUsage, Sentence: fmt.Sprintf("--listen %q: want host:port, such as 127.0.0.1:5901", address)}
 	}
 	if ip := net.ParseIP(host); !anywhere && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, &Failure{Exit: ExitUsage, Sentence: fmt.Sprintf(
+		return nil, &FailureError{Exit: ExitUsage, Sentence: fmt.Sprintf(
 			"--listen %s would let everybody on the network at the screen, without a password; add --listen-anywhere if that is meant", address)}
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, &Failure{Exit: ExitFailed, Sentence: err.Error()}
+		return nil, &FailureError{Exit: ExitFailed, Sentence: err.Error()}
 	}
 	return listener, nil
 }

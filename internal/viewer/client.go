@@ -46,20 +46,20 @@ const answerMax = 8 << 20
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(strings.TrimRight(o.URL, "/"))
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") {
-		return nil, &Failure{Exit: ExitUsage, Sentence: fmt.Sprintf("%q is not the address of a portal, such as https://portal.example", o.URL)}
+		return nil, &FailureError{Exit: ExitUsage, Sentence: fmt.Sprintf("%q is not the address of a portal, such as https://portal.example", o.URL)}
 	}
 	if o.Token == "" {
-		return nil, &Failure{Exit: ExitUsage, Sentence: "an API token is needed: make one on your account page, for this org, with the role user or admin"}
+		return nil, &FailureError{Exit: ExitUsage, Sentence: "an API token is needed: make one on your account page, for this org, with the role user or admin"}
 	}
 	c := &Client{base: base, options: o, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if o.CAFile != "" {
 		pem, err := os.ReadFile(o.CAFile)
 		if err != nil {
-			return nil, &Failure{Exit: ExitUsage, Sentence: "--ca: " + err.Error()}
+			return nil, &FailureError{Exit: ExitUsage, Sentence: "--ca: " + err.Error()}
 		}
 		c.tls.RootCAs = x509.NewCertPool()
 		if !c.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &Failure{Exit: ExitUsage, Sentence: "--ca: " + o.CAFile + " holds no certificate"}
+			return nil, &FailureError{Exit: ExitUsage, Sentence: "--ca: " + o.CAFile + " holds no certificate"}
 		}
 	}
 	c.http = &http.Client{
@@ -80,16 +80,16 @@ const (
 	ExitUnreachable = 6 // the portal does not answer
 )
 
-// Failure is what the user is told.
-type Failure struct {
+// FailureError is what the user is told.
+type FailureError struct {
 	Exit     int
 	Sentence string
 }
 
-func (f *Failure) Error() string { return f.Sentence }
+func (f *FailureError) Error() string { return f.Sentence }
 
 // ExitCode is for the command line.
-func (f *Failure) ExitCode() int { return f.Exit }
+func (f *FailureError) ExitCode() int { return f.Exit }
 
 // Ticket opens one socket, once.
 type Ticket struct {
@@ -113,12 +113,12 @@ func (c *Client) do(ctx context.Context, method, path string, form url.Values) (
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return 0, nil, &Failure{Exit: ExitUnreachable, Sentence: "the portal does not answer: " + err.Error()}
+		return 0, nil, &FailureError{Exit: ExitUnreachable, Sentence: "the portal does not answer: " + err.Error()}
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, answerMax))
 	if err != nil {
-		return 0, nil, &Failure{Exit: ExitUnreachable, Sentence: "the portal's answer broke off: " + err.Error()}
+		return 0, nil, &FailureError{Exit: ExitUnreachable, Sentence: "the portal's answer broke off: " + err.Error()}
 	}
 	return answer.StatusCode, body, nil
 }
@@ -133,7 +133,7 @@ func refusal(status int, body []byte) error {
 		if told.Message != "" {
 			otherwise = told.Message
 		}
-		return &Failure{Exit: exit, Sentence: otherwise}
+		return &FailureError{Exit: exit, Sentence: otherwise}
 	}
 	switch status {
 	case http.StatusUnauthorized:
@@ -141,7 +141,7 @@ func refusal(status int, body []byte) error {
 	case http.StatusForbidden:
 		return say(ExitRefused, "this token's role does not open consoles")
 	case http.StatusNotFound:
-		return &Failure{Exit: ExitNotFound, Sentence: "there is no such org or machine, or the token is not for it"}
+		return &FailureError{Exit: ExitNotFound, Sentence: "there is no such org or machine, or the token is not for it"}
 	case http.StatusConflict:
 		return say(ExitConflict, "the machine has no screen just now")
 	default:
@@ -169,7 +169,7 @@ func (c *Client) Find(ctx context.Context, org, machine string) (string, error) 
 		return "", err
 	}
 	if id == "" {
-		return "", &Failure{Exit: ExitNotFound, Sentence: fmt.Sprintf("%s has no machine %q", org, machine)}
+		return "", &FailureError{Exit: ExitNotFound, Sentence: fmt.Sprintf("%s has no machine %q", org, machine)}
 	}
 	return id, nil
 }
@@ -225,7 +225,7 @@ func (c *Client) Ticket(ctx context.Context, org, id string) (Ticket, error) {
 	}
 	var t Ticket
 	if err := json.Unmarshal(body, &t); err != nil || t.Ticket == "" || t.URL == "" {
-		return Ticket{}, &Failure{Exit: ExitFailed, Sentence: "the portal's answer is no ticket; is this the address of a portal?"}
+		return Ticket{}, &FailureError{Exit: ExitFailed, Sentence: "the portal's answer is no ticket; is this the address of a portal?"}
 	}
 	return t, nil
 }
@@ -240,14 +240,18 @@ func (c *Client) Open(ctx context.Context, t Ticket) (*websocket.Conn, error) {
 	var err error
 	// The handshake's SHA-1 secures nothing.
 	fips140.WithoutEnforcement(func() {
-		conn, _, err = dialer.DialContext(ctx, t.URL, http.Header{"Authorization": {"Bearer " + c.options.Token}})
+		var answer *http.Response
+		conn, answer, err = dialer.DialContext(ctx, t.URL, http.Header{"Authorization": {"Bearer " + c.options.Token}})
+		if answer != nil {
+			_ = answer.Body.Close() // its first bytes; the socket is not in it
+		}
 	})
 	if err != nil {
-		return nil, &Failure{Exit: ExitUnreachable, Sentence: "the console does not open: " + err.Error()}
+		return nil, &FailureError{Exit: ExitUnreachable, Sentence: "the console does not open: " + err.Error()}
 	}
 	if conn.Subprotocol() != "binary" {
 		_ = conn.Close()
-		return nil, &Failure{Exit: ExitFailed, Sentence: "what answers there is not a portal's console"}
+		return nil, &FailureError{Exit: ExitFailed, Sentence: "what answers there is not a portal's console"}
 	}
 	return conn, nil
 }
