@@ -24,7 +24,8 @@ export class People {
     button.hidden = !others;
     if (!others) this.#root.querySelector("#console-viewers").hidePopover();
     this.#part("console-viewers-count").textContent = String(viewers.length);
-    button.setAttribute("aria-label", summary(viewers));
+    // The name begins with what is seen, for those who speak to their browser.
+    button.setAttribute("aria-label", `${viewers.length}: ${summary(viewers)}`);
     button.title = summary(viewers);
     const rows = viewers.map((viewer) => {
       const row = this.#part("console-viewer").content.firstElementChild.cloneNode(true);
