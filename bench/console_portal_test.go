@@ -61,7 +61,7 @@ func playPortal(ctx context.Context, options json.RawMessage) (any, error) {
 	system := db.System()
 	settings := web.Options{PublicURL: origin, Logger: testkit.Quiet()}
 	screens := console.New(system, synthetic(o), consoleOptions(o, settings))
-	server, err := web.New(settings, system, identity.New(system, 2), handlers.Rooms{ //nolint:contextcheck // each request brings its own
+	server, err := web.New(settings, system, identity.New(system, 2), handlers.Rooms{
 		Factory: factory.New(system, queue, factory.NewClouds(), factory.Options{Logger: testkit.Quiet()}),
 		Console: screens, Audit: audit.New(system, audit.Options{Logger: testkit.Quiet()})})
 	if err != nil {
