@@ -291,7 +291,7 @@ func TestConsoleComesBack(t *testing.T) {
 	choose(b, "console-power", "[data-console-op=reset]")
 	b.Until("asked first", "document.querySelector('#ask-reset').open")
 	b.Click("#ask-reset [type=submit]")
-	b.UntilText("Reset of web-1: done.")
+	b.UntilText("Reset web-1: done.")
 	b.Until("another picture, by itself", connected+" && "+canvas+" !== '"+before+"' && "+sameLoad)
 
 	// Suspended and resumed from here.

@@ -115,11 +115,11 @@ func (p ConsoleProps) told() string {
 	}
 	switch p.Last.State {
 	case models.TaskSucceeded:
-		return taskTitle(*p.Last) + " of " + p.Machine.Name + ": done."
+		return taskTitle(*p.Last) + " " + p.Machine.Name + ": done."
 	case models.TaskFailed:
-		return taskTitle(*p.Last) + " of " + p.Machine.Name + " failed. " + p.Last.ErrorText
+		return taskTitle(*p.Last) + " " + p.Machine.Name + " failed. " + p.Last.ErrorText
 	case models.TaskCancelled:
-		return taskTitle(*p.Last) + " of " + p.Machine.Name + " was cancelled."
+		return taskTitle(*p.Last) + " " + p.Machine.Name + " was cancelled."
 	default:
 		return ""
 	}

@@ -179,6 +179,8 @@ func (b *Browser) Look(width, height int64, dark bool) {
 		b.t.Fatalf("colour scheme: %v", err)
 	}
 	b.do("resize", chromedp.EmulateViewport(width, height))
+	// Two frames on, every rule of the new scheme and size has been applied.
+	Eval[bool](b, "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 	b.Until("colours at rest", "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)")
 }
 

@@ -27,7 +27,7 @@ export function endingOf(code, told = {}) {
         text: "Your keys don't reach the machine any more. You may watch, or take it back.", offers: ["watch", "take-over", "machine"], icon: "person" };
     case 4410:
       return { title: told.by ? `${told.by} closed this console` : "An admin closed this console",
-        text: told.text || "Ask before you open it again.", offers: ["reconnect", "machine"], icon: "person" };
+        text: "Ask before you open it again.", offers: ["reconnect", "machine"], icon: "person" };
     case FORBIDDEN:
       return { title: "You may not use this console any more", text: told.text || "You were signed out, or your role was changed.", offers: ["sign-in", "machines"], icon: "lock" };
     case TOO_MANY:
