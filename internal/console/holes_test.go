@@ -143,7 +143,7 @@ func TestHypervisorThatIsNoneIsUnreachable(t *testing.T) {
 			}
 		},
 	} {
-		b.host.server.Config.Handler = answer
+		b.host.answer(answer)
 		b.wantClose(b.connect(u, b.ticket(u, models.ConsoleOperate)), endUnreachable)
 		if t.Failed() {
 			t.Fatalf("after %s", name)
@@ -240,16 +240,15 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	}
 	b.service.hosts.forgive()
 	b.screens.set(b.host.screen)
-	next := b.host.server.Config.Handler
-	b.host.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.host.answer(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://"+name+r.URL.Path, http.StatusFound)
 	})
 	ends(open(ticket()), endUnreachable)
 	stall := make(chan struct{})
-	b.host.server.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stall })
+	b.host.answer(func(http.ResponseWriter, *http.Request) { <-stall })
 	ends(open(ticket()), endUnreachable)
 	close(stall)
-	b.host.server.Config.Handler = next
+	b.host.answer(nil)
 	b.service.hosts.forgive()
 	// Closed by an admin, with words; taken over.
 	conn = open(ticket())

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,16 @@ type hypervisor struct {
 	sockets chan *screenSocket
 	stall   chan struct{} // non-nil: handshakes wait for its end
 	onPing  func(*websocket.Conn, string) error
+	instead atomic.Pointer[http.HandlerFunc] // answers in its place
+}
+
+// answer replaces the screen; nil gives it back.
+func (h *hypervisor) answer(f http.HandlerFunc) {
+	if f == nil {
+		h.instead.Store(nil)
+		return
+	}
+	h.instead.Store(&f)
 }
 
 type screenSocket struct {
@@ -64,6 +75,10 @@ func newHypervisor(t *testing.T) *hypervisor {
 	h := &hypervisor{sockets: make(chan *screenSocket, 16)}
 	up := websocket.Upgrader{Subprotocols: []string{"binary"}, CheckOrigin: func(*http.Request) bool { return true }}
 	h.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := h.instead.Load(); f != nil {
+			(*f)(w, r)
+			return
+		}
 		if h.stall != nil {
 			<-h.stall
 			return
