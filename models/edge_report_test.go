@@ -1,0 +1,48 @@
+package models_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
+)
+
+func TestCountersNeitherBillTwiceNorLose(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		offer(t, w, "198.51.100.1")
+		ctx := context.Background()
+		edge, err := w.System.LocalEdge(ctx, "lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.System.EnsureGateways(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s := makeService(t, w, "web", takeIP(t, w, "acme"), 80)
+		for _, r := range []struct {
+			epoch string
+			bytes int64
+		}{{"a", 100}, {"a", 250}, {"a", 250}, {"a", 200}, {"b", 10}, {"a", 260}, {"b", 40}, {"c", 0}} {
+			err := edge.Report(ctx, models.EdgeReport{Epoch: r.epoch, Orgs: []models.OrgReport{
+				{Org: w.Acme.ID, Services: []models.ServiceReport{{ID: s.ID, BytesIn: r.bytes, BytesOut: 2 * r.bytes, Connections: r.bytes / 10}}},
+				{Org: w.Globex.ID, Services: []models.ServiceReport{{ID: s.ID, BytesIn: 1 << 40}}}, // not globex's
+				{Org: "nobody"},
+			}}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var row models.ServiceRow
+		err = w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
+			row, err = r.Service(s.ID)
+			return err
+		})
+		if err != nil || row.BytesIn != 300 || row.BytesOut != 600 || row.Connections != 30 {
+			t.Errorf("in %d, out %d, %d connections: %v", row.BytesIn, row.BytesOut, row.Connections, err)
+		}
+	})
+}
