@@ -109,7 +109,7 @@ func startPostgres() (*postgresServer, error) {
 	}
 	// The shell's standard input is a pipe of ours: however this process ends,
 	// the pipe closes, the server stops and its folder goes.
-	script := `"$0" -D "$1" -p "$2" -k "$3" -c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 >"$3/log" 2>&1 &
+	script := `"$0" -D "$1" -p "$2" -k "$3" -c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c max_connections=300 >"$3/log" 2>&1 &
 pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$3"`
 	cmd := exec.Command("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
 	cmd.SysProcAttr, cmd.Dir = attr, "/"
