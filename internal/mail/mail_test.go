@@ -1,28 +1,16 @@
 package mail_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"mime"
 	"mime/quotedprintable"
-	"net"
 	netmail "net/mail"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,131 +21,6 @@ import (
 	"github.com/millwright/millwright/models"
 )
 
-// smtpServer is a mail server on loopback. It offers STARTTLS and, under it,
-// PLAIN.
-type smtpServer struct {
-	port int
-	tls  *tls.Config
-	got  chan string // letters, as they came
-
-	mu      sync.Mutex
-	refuse  int // answer to the next RCPTs
-	refused int
-	user    string // of the last sign-in
-}
-
-func newSMTPServer(t *testing.T) *smtpServer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &smtpServer{port: listener.Addr().(*net.TCPAddr).Port, got: make(chan string, 10), tls: certificate(t)}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { s.talk(conn) })
-		}
-	})
-	t.Cleanup(func() { _ = listener.Close(); running.Wait() })
-	return s
-}
-
-func certificate(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mail"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(parsed)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, RootCAs: roots, MinVersion: tls.VersionTLS12}
-}
-
-func (s *smtpServer) talk(conn net.Conn) {
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	in := bufio.NewReader(conn)
-	say := func(text string) { _, _ = io.WriteString(conn, text+"\r\n") }
-	secure := false
-	say("220 test")
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch strings.ToUpper(word) {
-		case "EHLO":
-			if secure {
-				say("250-test\r\n250 AUTH PLAIN")
-			} else {
-				say("250-test\r\n250 STARTTLS")
-			}
-		case "STARTTLS":
-			say("220 go")
-			over := tls.Server(conn, s.tls)
-			conn, in, secure = over, bufio.NewReader(over), true
-		case "AUTH":
-			_, encoded, _ := strings.Cut(rest, " ")
-			plain, _ := base64.StdEncoding.DecodeString(encoded)
-			s.mu.Lock()
-			s.user = strings.ReplaceAll(string(plain), "\x00", "/")
-			s.mu.Unlock()
-			say("235 ok")
-		case "RCPT":
-			s.mu.Lock()
-			code := s.refuse
-			if code != 0 {
-				s.refused++
-			}
-			if code >= 400 && code < 500 && s.refused == 2 { // twice "later", then it takes it
-				s.refuse = 0
-			}
-			s.mu.Unlock()
-			if code != 0 {
-				say(fmt.Sprintf("%d not this one", code))
-			} else {
-				say("250 ok")
-			}
-		case "DATA":
-			say("354 go")
-			var b bytes.Buffer
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					return
-				}
-				if line == ".\r\n" {
-					break
-				}
-				b.WriteString(strings.TrimPrefix(line, "."))
-			}
-			say("250 taken")
-			s.got <- b.String()
-		case "QUIT":
-			say("221 bye")
-			return
-		default:
-			say("250 ok")
-		}
-	}
-}
-
 // office is a portal that invites by mail.
 type office struct {
 	*testkit.World
@@ -165,7 +28,7 @@ type office struct {
 	invitations *identity.Invitations
 }
 
-func newOffice(t *testing.T, db *models.DB, s *smtpServer) *office {
+func newOffice(t *testing.T, db *models.DB, s *testkit.MailServer) *office {
 	t.Helper()
 	o := &office{World: testkit.NewWorld(t, db)}
 	o.hire(t, s)
@@ -173,15 +36,15 @@ func newOffice(t *testing.T, db *models.DB, s *smtpServer) *office {
 }
 
 // hire makes a queue that is not started yet, as a portal's start does.
-func (o *office) hire(t *testing.T, s *smtpServer) {
+func (o *office) hire(t *testing.T, s *testkit.MailServer) {
 	t.Helper()
 	var err error
 	if o.queue, err = jobs.New(o.DB, jobs.Options{NodeID: "test", Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	post := mail.New(o.System, o.queue, &mail.Server{
-		Host: "127.0.0.1", Port: s.port, Security: mail.StartTLS, Username: "portal", Password: "mail secret",
-		From: netmail.Address{Name: "Millwright", Address: "portal@provider.example"}, TLSConfig: s.tls,
+		Host: "127.0.0.1", Port: s.Port, Security: mail.StartTLS, Username: "portal", Password: "mail secret",
+		From: netmail.Address{Name: "Millwright", Address: "portal@provider.example"}, TLSConfig: s.TLS,
 	}, slog.New(slog.DiscardHandler))
 	o.invitations = identity.NewInvitations(identity.New(o.System, 1), post, "https://portal.example/", false)
 }
@@ -212,29 +75,18 @@ func (o *office) start(t *testing.T) {
 	t.Cleanup(func() { _ = o.queue.Stop(context.Background()) })
 }
 
-func (s *smtpServer) letter(t *testing.T) string {
-	t.Helper()
-	select {
-	case text := <-s.got:
-		return text
-	case <-time.After(30 * time.Second):
-		t.Fatal("no letter came")
-		return ""
-	}
-}
-
 // The mail is part of the invitation's transaction: a portal that was killed
 // between the two sends it when it starts again.
 func TestMailOutlivesTheNode(t *testing.T) {
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, db *models.DB) {
-		s := newSMTPServer(t)
+		s := testkit.NewMailServer(t)
 		o := newOffice(t, db, s)
 		o.invite(t, "nina@people.example")
 		// This node never started its workers: it is gone. The next one does.
 		o.hire(t, s)
 		o.start(t)
-		raw := s.letter(t)
+		raw := s.Letter(t)
 		letter, err := netmail.ReadMessage(strings.NewReader(raw))
 		if err != nil {
 			t.Fatalf("%v in %q", err, raw)
@@ -251,10 +103,7 @@ func TestMailOutlivesTheNode(t *testing.T) {
 		if token == nil {
 			t.Fatalf("no link in %s", body)
 		}
-		s.mu.Lock()
-		user := s.user
-		s.mu.Unlock()
-		if user != "/portal/mail secret" {
+		if user := s.User(); user != "/portal/mail secret" {
 			t.Errorf("signed in as %q", user)
 		}
 		if found, err := o.invitations.Find(context.Background(), string(token[1])); err != nil || found.Org.Slug != "acme" {
@@ -306,39 +155,37 @@ func (o *office) until(t *testing.T, is func(models.InvitationRow) bool) {
 
 func TestServerThatSaysLaterIsAskedAgain(t *testing.T) {
 	t.Parallel()
-	s := newSMTPServer(t)
-	s.refuse = 451
+	s := testkit.NewMailServer(t)
+	s.Refuse(451)
 	o := newOffice(t, testkit.SQLite(t), s)
 	o.start(t)
 	o.invite(t, "nina@people.example")
 	o.until(t, func(i models.InvitationRow) bool {
 		return i.MailProblem == "The mail server answered 451: not this one"
 	})
-	s.letter(t)
+	s.Letter(t)
 	o.until(t, func(i models.InvitationRow) bool { return i.MailSentAt != nil && i.MailProblem == "" })
 }
 
 func TestServerThatSaysNeverEndsIt(t *testing.T) {
 	t.Parallel()
-	s := newSMTPServer(t)
-	s.refuse = 550
+	s := testkit.NewMailServer(t)
+	s.Refuse(550)
 	o := newOffice(t, testkit.SQLite(t), s)
 	o.start(t)
 	o.invite(t, "nobody@people.example")
 	o.until(t, func(i models.InvitationRow) bool {
 		return i.MailProblem == "The mail server answered 550: not this one"
 	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refused != 1 {
-		t.Errorf("asked %d times", s.refused)
+	if n := s.Refused(); n != 1 {
+		t.Errorf("asked %d times", n)
 	}
 }
 
 // A withdrawn invitation's letter doesn't go any more.
 func TestWithdrawnInvitationIsNotMailed(t *testing.T) {
 	t.Parallel()
-	s := newSMTPServer(t)
+	s := testkit.NewMailServer(t)
 	o := newOffice(t, testkit.SQLite(t), s)
 	first := o.invite(t, "first@people.example")
 	scope := o.Scope(t, "admin@acme.example", "acme")
@@ -347,11 +194,11 @@ func TestWithdrawnInvitationIsNotMailed(t *testing.T) {
 	}
 	o.invite(t, "second@people.example")
 	o.start(t)
-	if raw := s.letter(t); !strings.Contains(raw, "second@people.example") {
+	if raw := s.Letter(t); !strings.Contains(raw, "second@people.example") {
 		t.Errorf("sent %s", raw)
 	}
 	select {
-	case raw := <-s.got:
+	case raw := <-s.Letters:
 		t.Errorf("sent as well: %s", raw)
 	default:
 	}
@@ -360,30 +207,28 @@ func TestWithdrawnInvitationIsNotMailed(t *testing.T) {
 // A server without TLS hears no password, and no letter.
 func TestNoPasswordWithoutTLS(t *testing.T) {
 	t.Parallel()
-	s := newSMTPServer(t)
-	strange := certificate(t) // another's certificate: somebody stands between
-	server := &mail.Server{Host: "127.0.0.1", Port: s.port, Security: mail.StartTLS, Username: "portal", Password: "mail secret",
+	s := testkit.NewMailServer(t)
+	strange := testkit.Certificate(t) // another's certificate: somebody stands between
+	server := &mail.Server{Host: "127.0.0.1", Port: s.Port, Security: mail.StartTLS, Username: "portal", Password: "mail secret",
 		From: netmail.Address{Address: "portal@provider.example"}, TLSConfig: strange}
 	err := server.Deliver(context.Background(), mail.Message{ID: "1", To: "a@b.example", Subject: "x", Text: "x", Date: time.Now()})
 	if err == nil {
 		t.Error("delivered to a stranger")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.user != "" {
-		t.Errorf("the stranger heard %q", s.user)
+	if user := s.User(); user != "" {
+		t.Errorf("the stranger heard %q", user)
 	}
 }
 
 func TestLetterBeginsNoHeaderOfItsOwn(t *testing.T) {
 	t.Parallel()
-	s := newSMTPServer(t)
-	server := &mail.Server{Host: "127.0.0.1", Port: s.port, Security: mail.None, From: netmail.Address{Name: "Mill\r\nBcc: x@y.example", Address: "portal@provider.example"}}
+	s := testkit.NewMailServer(t)
+	server := &mail.Server{Host: "127.0.0.1", Port: s.Port, Security: mail.None, From: netmail.Address{Name: "Mill\r\nBcc: x@y.example", Address: "portal@provider.example"}}
 	err := server.Deliver(context.Background(), mail.Message{ID: "1", To: "a@b.example", Subject: "Hi\r\nBcc: all@b.example", Text: "Line\n.\nRCPT TO:<x@y.example>", Date: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	letter, err := netmail.ReadMessage(strings.NewReader(s.letter(t)))
+	letter, err := netmail.ReadMessage(strings.NewReader(s.Letter(t)))
 	if err != nil || letter.Header.Get("Bcc") != "" {
 		t.Errorf("header %v, %v", letter.Header, err)
 	}

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ type Site struct {
 	database string
 	env      []string
 	addr     string
+	signing  string // the configuration's part about checkpoints
 	Portal   *Process
 }
 
@@ -48,7 +50,7 @@ func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site
 	fmt.Fprintf(&b, "templates:\n  - {slug: debian-13, name: Debian 13, os: Debian, min_vcpus: 1, min_memory_mib: 512, min_disk_gib: 8, images: {%s}}\n", strings.Join(images, ", "))
 	b.WriteString("instance_types:\n  - {slug: small, name: Small, vcpus: 1, memory_mib: 1024, disk_gib: 16, price_per_hour: 0.01}\n")
 	for _, org := range []string{"acme", "globex"} {
-		fmt.Fprintf(&b, "%s  - slug: %s\n    name: %s\n    quota: {machines: 500, vcpus: 500, memory_mib: 512000, storage_gib: 8000, consoles: 10}\n    networks: [%s]\n    members: [{email: user@%s.example, name: User, role: user}]\n",
+		fmt.Fprintf(&b, "%s  - slug: %s\n    name: %s\n    quota: {machines: 500, vcpus: 500, memory_mib: 512000, storage_gib: 8000, consoles: 10, public_ips: 10}\n    networks: [%s]\n    members: [{email: user@%s.example, name: User, role: user}]\n",
 			map[string]string{"acme": "orgs:\n"}[org], org, org, strings.Join(networks, ", "), org)
 	}
 	if err := os.WriteFile(s.config, []byte(b.String()), 0o600); err != nil {
@@ -57,9 +59,39 @@ func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site
 	return s
 }
 
+// Add adds to the configuration, and to the environment that it reads secrets
+// from. Call it before Start.
+func (s *Site) Add(config string, env ...string) {
+	s.t.Helper()
+	file, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = file.WriteString(config)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.env = append(s.env, env...)
+}
+
+// Signing signs the history with the key in one file and puts the checkpoints
+// into another. Call it before Start.
+func (s *Site) Signing(keyFile, checkpointFile string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.config)
+	if err == nil {
+		before := s.portal(s.addr, "crash-test")
+		s.signing = fmt.Sprintf(", checkpoint_key_file: %q, checkpoint_file: %q", keyFile, checkpointFile)
+		err = os.WriteFile(s.config, []byte(strings.Replace(string(text), before, s.portal(s.addr, "crash-test"), 1)), 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // portal is the configuration's part that differs between nodes.
 func (s *Site) portal(listen, node string) string {
-	return fmt.Sprintf("portal: {listen: %q, public_url: %q, node: %s}\n", listen, "http://"+s.addr, node)
+	return fmt.Sprintf("portal: {listen: %q, public_url: %q, node: %s%s}\n", listen, "http://"+s.addr, node, s.signing)
 }
 
 // Addr is where browsers find the site: the one node's address, or that of
