@@ -25,13 +25,16 @@ const (
 	sameLoad = `window.here === true`
 )
 
-// record keeps the keys that leave the page: "+scancode/keysym" when pressed.
+// record keeps the keys that are pressed and leave the page, "scancode/keysym";
+// those that go by their name alone have no scancode.
 const record = `(() => { window.here = true; window.keys = []
 	const send = WebSocket.prototype.send
 	WebSocket.prototype.send = function (data) {
 		if (typeof data !== 'string' && data[0] === 255) {
 			const v = new DataView(data.buffer, data.byteOffset)
 			if (v.getUint16(2)) window.keys.push(v.getUint32(8).toString(16) + '/' + v.getUint32(4).toString(16))
+		} else if (typeof data !== 'string' && data[0] === 4 && data[1]) {
+			window.keys.push('/' + new DataView(data.buffer, data.byteOffset).getUint32(4).toString(16))
 		}
 		return send.call(this, data)
 	}

@@ -184,6 +184,12 @@ func (b *Browser) Look(width, height int64, dark bool) {
 	b.Until("colours at rest", "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)")
 }
 
+// Phone makes the window a phone's, touched by fingers, until the next Look.
+func (b *Browser) Phone() {
+	b.t.Helper()
+	b.do("be a phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
+}
+
 // Shot keeps a screenshot of the window.
 func (b *Browser) Shot(name string) {
 	b.t.Helper()

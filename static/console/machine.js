@@ -58,7 +58,7 @@ export class Machine {
   #tell({ lastId, lastState, lastTold }) {
     if (!lastTold || !this.#asked.delete(lastId)) return;
     const tone = lastState === "succeeded" ? "good" : lastState === "failed" ? "bad" : "warn";
-    toast(this.#root, tone, lastTold);
+    toast(this.#root, tone, lastTold, lastId);
   }
 
   // power asks for an operation and stays on the page.
@@ -75,7 +75,7 @@ export class Machine {
       if (!answer.ok) throw await refused(answer);
       const { task, message } = await answer.json();
       this.#asked.add(task);
-      toast(this.#root, "busy", message);
+      toast(this.#root, "busy", message, task);
       return true;
     } catch (error) {
       toast(this.#root, "bad", error.sentence || "The portal does not answer. Try again.");
@@ -98,6 +98,7 @@ function replace(old, part) {
   if (at >= 0) [...old.querySelectorAll("button, a")][at]?.focus();
 }
 
-export function toast(root, tone, text) {
-  if (text) root.dispatchEvent(new CustomEvent("mw:toast", { bubbles: true, detail: { tone, text } }));
+// toast says something in passing; of two about the same the later stays.
+export function toast(root, tone, text, about = "") {
+  if (text) root.dispatchEvent(new CustomEvent("mw:toast", { bubbles: true, detail: { tone, text, about } }));
 }
