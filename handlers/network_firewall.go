@@ -58,6 +58,9 @@ func (h *Network) firewall(c echo.Context, scope *models.Scope, status int, p vi
 		status = http.StatusUnprocessableEntity
 	}
 	p.Frame = frame
+	if views.Part(c.Request()) == views.PartLive {
+		return Render(c, status, views.FirewallLive(p))
+	}
 	return Render(c, status, views.Firewall(p))
 }
 

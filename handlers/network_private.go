@@ -76,6 +76,9 @@ func (h *Network) private(c echo.Context, scope *models.Scope, network models.Ne
 		return err
 	}
 	p.Frame = frame
+	if views.Part(c.Request()) == views.PartLive {
+		return Render(c, status, views.PrivateLive(p))
+	}
 	return Render(c, status, views.Private(p))
 }
 

@@ -50,6 +50,9 @@ func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.V
 		return err
 	}
 	p.Frame = frame
+	if views.Part(c.Request()) == views.PartLive {
+		return Render(c, status, views.VPNLive(p))
+	}
 	return Render(c, status, views.VPN(p))
 }
 

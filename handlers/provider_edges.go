@@ -30,6 +30,9 @@ func (h *Edges) list(c echo.Context, provider *models.Provider, status int, p vi
 		return err
 	}
 	p.Clouds, p.CanWrite = overview.Clouds, provider.Can(models.ProviderWrite)
+	if views.Part(c.Request()) == views.PartList {
+		return Render(c, http.StatusOK, views.EdgeRows(p))
+	}
 	if p.Frame, err = h.user(c); err != nil {
 		return err
 	}
@@ -88,6 +91,9 @@ func (h *Edges) show(c echo.Context, provider *models.Provider, edge models.Edge
 		return err
 	}
 	p.Clouds, p.CanWrite = overview.Clouds, provider.Can(models.ProviderWrite)
+	if views.Part(c.Request()) == views.PartLive {
+		return Render(c, http.StatusOK, views.EdgeLive(p))
+	}
 	if p.Frame, err = h.user(c); err != nil {
 		return err
 	}

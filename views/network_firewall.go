@@ -131,6 +131,17 @@ func (p FirewallProps) action() string {
 	return p.Frame.Place().Firewall()
 }
 
+// live is where the part that changes by itself comes from, asked the same
+// question.
+func (p FirewallProps) live() string {
+	list := []string{"part", PartLive}
+	if p.Answer != nil {
+		a := p.Ask
+		list = append(list, "ask", a.Direction, "source", a.Source, "destination", a.Destination, "protocol", a.Protocol, "port", a.Port)
+	}
+	return withQuery(p.Frame.Place().Firewall(), list...)
+}
+
 // VPNProps is the VPN's page.
 type VPNProps struct {
 	Frame     Frame

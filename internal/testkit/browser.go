@@ -104,10 +104,20 @@ func (b *Browser) Click(selector string) {
 		return true })()`)
 }
 
-// Fill replaces a field's text by typing.
+// Fill replaces a field's text by typing. The field is found and emptied by one
+// script, for the same reason as in Click: between two commands of the browser's
+// protocol a page may have been put in the place of the one before, and what
+// the first command found is no longer there for the second.
 func (b *Browser) Fill(selector, text string) {
 	b.t.Helper()
-	b.do("fill "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+	quoted, _ := json.Marshal(selector)
+	b.Until("fill "+selector, `(() => {
+		const e = document.querySelector(`+string(quoted)+`)
+		if (document.readyState !== 'complete' || !e || e.disabled || !e.checkVisibility()) return false
+		e.focus(); e.select()
+		if (e.value) document.execCommand('delete')
+		return document.activeElement === e && e.value === '' })()`)
+	b.do("type into "+selector, chromedp.KeyEvent(text))
 }
 
 // Press sends keys to whatever has the focus.

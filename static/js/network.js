@@ -68,23 +68,29 @@ function device(root) {
 
 // Firewall rules are dragged to their place; the buttons do the same.
 function sorting(root) {
-  const rows = root.getElementById("rule-rows");
-  if (!rows) return;
+  const ruleAt = (event) => event.target.closest?.("#rule-rows tr[data-move-url]");
   let dragged = null;
-  rows.addEventListener("dragstart", (event) => {
-    dragged = event.target.closest("tr[data-move-url]");
-    if (dragged) event.dataTransfer.effectAllowed = "move";
+  root.addEventListener("dragstart", (event) => {
+    dragged = ruleAt(event);
+    if (!dragged) return;
+    event.dataTransfer.effectAllowed = "move";
+    dragged.parentNode.dataset.held = ""; // a refresh would pull it out of the hand
   });
-  rows.addEventListener("dragover", (event) => {
-    const over = event.target.closest("tr[data-move-url]");
-    if (!dragged || !over || over === dragged) return;
+  root.addEventListener("dragover", (event) => {
+    const over = ruleAt(event);
+    if (!dragged || !over) return;
     event.preventDefault();
+    if (over === dragged) return;
     const { top, height } = over.getBoundingClientRect();
     over.parentNode.insertBefore(dragged, event.clientY < top + height / 2 ? over : over.nextSibling);
   });
-  rows.addEventListener("drop", (event) => event.preventDefault());
-  rows.addEventListener("dragend", () => {
+  root.addEventListener("drop", (event) => {
+    if (dragged) event.preventDefault();
+  });
+  root.addEventListener("dragend", () => {
     if (!dragged) return;
+    const rows = dragged.parentNode;
+    delete rows.dataset.held;
     const to = [...rows.querySelectorAll("tr[data-move-url]")].indexOf(dragged) + 1;
     if (String(to) !== dragged.dataset.position) {
       const send = root.createElement("form");
