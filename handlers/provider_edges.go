@@ -101,13 +101,18 @@ func (h *Edges) show(c echo.Context, provider *models.Provider, edge models.Edge
 	return Render(c, http.StatusOK, views.Edge(p))
 }
 
-// Rotate gives a gateway another token.
+// Rotate gives a gateway another token; with old=refuse the one before is
+// refused at once.
 func (h *Edges) Rotate(c echo.Context, provider *models.Provider) error {
 	edge, err := id[models.EdgeID](c, "gateway")
 	if err != nil {
 		return err
 	}
-	e, token, err := provider.RotateEdge(c.Request().Context(), edge)
+	in, err := form(c)
+	if err != nil {
+		return err
+	}
+	e, token, err := provider.RotateEdge(c.Request().Context(), edge, in.values.Get("old") == "refuse")
 	if err != nil {
 		return err
 	}

@@ -241,9 +241,10 @@ func (p *Provider) AddEdge(ctx context.Context, name string, clouds []CloudID) (
 	return e, token, err
 }
 
-// RotateEdge gives the gateway a new token; the one before works for another
-// EdgeTokenOverlap, and any older no more.
-func (p *Provider) RotateEdge(ctx context.Context, id EdgeID) (e Edges, token string, err error) {
+// RotateEdge gives the gateway a new token. The one before works for another
+// EdgeTokenOverlap, unless it is to be refused at once: it may be in the wrong
+// hands. Any older one works no more.
+func (p *Provider) RotateEdge(ctx context.Context, id EdgeID, atOnce bool) (e Edges, token string, err error) {
 	token = newEdgeToken()
 	err = p.changeEdge(ctx, func(w *Writer) error {
 		if err := absent(w.tx.Take(&e, "id = ?", id).Error, "gateway"); err != nil {
@@ -252,7 +253,11 @@ func (p *Provider) RotateEdge(ctx context.Context, id EdgeID) (e Edges, token st
 		if e.Local {
 			return Conflict("The lab's own gateway is part of the portal and needs no token.")
 		}
-		if err := w.tx.Where("edge_id = ? AND expires_at IS NOT NULL", id).Delete(&edgeToken{}).Error; err != nil {
+		gone := w.tx.Where("edge_id = ?", id)
+		if !atOnce { // the one before the last goes in any case
+			gone = gone.Where("expires_at IS NOT NULL")
+		}
+		if err := gone.Delete(&edgeToken{}).Error; err != nil {
 			return err
 		}
 		if err := w.tx.Model(&edgeToken{}).Where("edge_id = ?", id).Update("expires_at", Now().Add(EdgeTokenOverlap)).Error; err != nil {
@@ -261,7 +266,8 @@ func (p *Provider) RotateEdge(ctx context.Context, id EdgeID) (e Edges, token st
 		if err := w.tx.Create(&edgeToken{Hash: hashEdgeToken(token), EdgeID: id, CreatedAt: Now()}).Error; err != nil {
 			return err
 		}
-		return w.recordFor(ProviderOrg, Event{Action: ActionEdgeRotate, Object: e.Object(), Outcome: OutcomeSucceeded})
+		return w.recordFor(ProviderOrg, Event{Action: ActionEdgeRotate, Object: e.Object(), Outcome: OutcomeSucceeded,
+			After: map[string]any{"old_refused_at_once": atOnce}})
 	})
 	return e, token, err
 }

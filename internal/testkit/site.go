@@ -1,11 +1,15 @@
 package testkit
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,26 +25,34 @@ type Site struct {
 	database string
 	env      []string
 	addr     string
-	signing  string // the configuration's part about checkpoints
+	signing  string   // the configuration's part about checkpoints
+	tls      *siteTLS // nil: plain HTTP, as behind a balancer
 	Portal   *Process
 }
 
 // SitePassword is what SetPassword sets.
 const SitePassword = "a password for tests" // #nosec G101
 
-// NewSite writes the configuration of a portal with two orgs, acme and globex,
-// and one user in each; the vCenters are known by the keys of clouds.
+// NewSite writes the configuration of a portal with an operator and two orgs,
+// acme and globex, with an admin and a user in each; the vCenters are known by
+// the keys of clouds.
 func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site {
 	t.Helper()
+	return newSite(t, database, clouds, nil)
+}
+
+func newSite(t testing.TB, database string, clouds map[string]*LabVCenter, over *siteTLS) *Site {
+	t.Helper()
 	dir := t.TempDir()
-	s := &Site{t: t, database: database, config: filepath.Join(dir, "millwright.yaml"), addr: FreeAddr(t),
+	s := &Site{t: t, database: database, config: filepath.Join(dir, "millwright.yaml"), addr: FreeAddr(t), tls: over,
 		env: []string{"MILLWRIGHT_KEY=" + base64.StdEncoding.EncodeToString(Key)}}
 	var b strings.Builder
 	b.WriteString(s.portal(s.addr, "crash-test") + "clouds:\n")
 	template, _ := lab.TemplateBySlug("debian-13")
 	images := []string{}
 	networks := []string{}
-	for slug, v := range clouds {
+	for _, slug := range slices.Sorted(maps.Keys(clouds)) {
+		v := clouds[slug]
 		s.env = append(s.env, "PASSWORD_"+strings.ToUpper(slug)+"="+v.Password)
 		fmt.Fprintf(&b, "  - {slug: %s, name: %s, class: public, url: %q, username: %s, password_env: PASSWORD_%s, thumbprint_sha256: %q, instance_uuid: %s}\n",
 			slug, slug, v.URL, v.Username, strings.ToUpper(slug), v.ThumbprintSHA256, v.InstanceUUID)
@@ -49,10 +61,15 @@ func NewSite(t testing.TB, database string, clouds map[string]*LabVCenter) *Site
 	}
 	fmt.Fprintf(&b, "templates:\n  - {slug: debian-13, name: Debian 13, os: Debian, min_vcpus: 1, min_memory_mib: 512, min_disk_gib: 8, images: {%s}}\n", strings.Join(images, ", "))
 	b.WriteString("instance_types:\n  - {slug: small, name: Small, vcpus: 1, memory_mib: 1024, disk_gib: 16, price_per_hour: 0.01}\n")
-	for _, org := range []string{"acme", "globex"} {
-		fmt.Fprintf(&b, "%s  - slug: %s\n    name: %s\n    quota: {machines: 500, vcpus: 500, memory_mib: 512000, storage_gib: 8000, consoles: 10, public_ips: 10}\n    networks: [%s]\n    members: [{email: user@%s.example, name: User, role: user}]\n",
-			map[string]string{"acme": "orgs:\n"}[org], org, org, strings.Join(networks, ", "), org)
+	for i, org := range []string{"acme", "globex"} {
+		networks := networks
+		if s.tls != nil {
+			networks = networks[i : i+1]
+		}
+		fmt.Fprintf(&b, "%s  - slug: %s\n    name: %s\n    quota: {machines: 500, vcpus: 500, memory_mib: 512000, storage_gib: 8000, consoles: 10, public_ips: 10, tasks: 100}\n    networks: [%s]\n    members: [{email: user@%s.example, name: User, role: user}, {email: admin@%s.example, name: Admin, role: admin}]\n",
+			map[string]string{"acme": "orgs:\n"}[org], org, org, strings.Join(networks, ", "), org, org)
 	}
+	b.WriteString("operators:\n  - {email: operator@provider.example, name: Operator}\n")
 	if err := os.WriteFile(s.config, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +108,19 @@ func (s *Site) Signing(keyFile, checkpointFile string) {
 
 // portal is the configuration's part that differs between nodes.
 func (s *Site) portal(listen, node string) string {
-	return fmt.Sprintf("portal: {listen: %q, public_url: %q, node: %s%s}\n", listen, "http://"+s.addr, node, s.signing)
+	over := ""
+	if s.tls != nil {
+		over = fmt.Sprintf(", tls: {cert_file: %q, key_file: %q}", s.tls.certFile, s.tls.keyFile)
+	}
+	return fmt.Sprintf("portal: {listen: %q, public_url: %q, node: %s%s%s}\n", listen, s.URL(), node, s.signing, over)
+}
+
+// URL is where browsers find the site.
+func (s *Site) URL() string {
+	if s.tls != nil {
+		return "https://" + s.addr
+	}
+	return "http://" + s.addr
 }
 
 // Addr is where browsers find the site: the one node's address, or that of
@@ -120,7 +149,17 @@ func (s *Site) Start() *Visitor {
 	s.t.Helper()
 	s.Portal = Run(s.t, s.env, "serve", "--config", s.config, "--database", s.database)
 	s.Portal.WaitLine(s.t, "ready ", 60*time.Second)
-	return NewVisitor(s.t, "http://"+s.addr)
+	return s.Visitor()
+}
+
+// Visitor is another browser at the site.
+func (s *Site) Visitor() *Visitor {
+	s.t.Helper()
+	v := NewVisitor(s.t, s.URL())
+	if s.tls != nil {
+		v.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.tls.roots, MinVersion: tls.VersionTLS13}}
+	}
+	return v
 }
 
 // SetPassword lets the account sign in with SitePassword.
