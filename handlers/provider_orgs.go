@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -116,14 +117,7 @@ func (h *Provider) AddOrg(c echo.Context, provider *models.Provider) error {
 	if err != nil {
 		return h.orgForm(c, f, err)
 	}
-	if sent.Link == "" {
-		return h.leave(c, views.ProviderOrgURL(org.Slug), ui.Good, org.Name+" is created.")
-	}
-	frame, err := h.at(c, views.EntryOrgs)
-	if err != nil {
-		return err
-	}
-	return Render(c, http.StatusCreated, views.OrgCreated(views.OrgCreatedProps{Frame: frame, Org: org, Email: sent.Invitation.Email, Link: sent.Link}))
+	return h.adminInvited(c, http.StatusCreated, org, sent, org.Name+" is created")
 }
 
 // orgSlug is the org that the address names.
@@ -131,16 +125,23 @@ func orgSlug(c echo.Context) (string, error) { return id[string](c, "org") }
 
 // Org is an org's page for operators.
 func (h *Provider) Org(c echo.Context, provider *models.Provider) error {
-	return h.org(c, provider, nil, nil, nil)
+	return h.org(c, provider, orgForms{}, nil)
 }
 
-func (h *Provider) org(c echo.Context, provider *models.Provider, edited, looked *views.Form, cause error) error {
+// orgForms are the forms of an org's page: the one that was sent, as it was
+// filled in.
+type orgForms struct{ edited, looked, invited *views.Form }
+
+func (f orgForms) sent() views.Form { return *cmp.Or(f.edited, f.looked, f.invited) }
+
+func (h *Provider) org(c echo.Context, provider *models.Provider, forms orgForms, cause error) error {
 	slug, err := orgSlug(c)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
 	p := views.ProviderOrgProps{CanWrite: provider.Can(models.ProviderWrite), CanLook: provider.Can(models.ProviderLook)}
+	p.CanInvite = p.CanWrite && h.invitations != nil
 	if p.Org, err = provider.Org(ctx, slug); err != nil {
 		return err
 	}
@@ -166,22 +167,17 @@ func (h *Provider) org(c echo.Context, provider *models.Provider, edited, looked
 	p.Form = limitsForm(limits)
 	p.Form.Values["name"] = p.Org.Org.Name
 	p.LookForm = views.Form{Values: map[string]string{"minutes": "30"}}
-	filled := edited
-	if looked != nil {
-		filled = looked
-	}
 	status := http.StatusOK
 	if cause != nil {
 		var again bool
-		if status, again = refused(c, *filled, cause, &p.Frame); !again {
+		if status, again = refused(c, forms.sent(), cause, &p.Frame); !again {
 			return cause
 		}
 	}
-	if edited != nil {
-		p.Form = *edited
-	}
-	if looked != nil {
-		p.LookForm = *looked
+	for form, typed := range map[*views.Form]*views.Form{&p.Form: forms.edited, &p.LookForm: forms.looked, &p.InviteForm: forms.invited} {
+		if typed != nil {
+			*form = *typed
+		}
 	}
 	return Render(c, status, views.ProviderOrg(p))
 }
@@ -202,7 +198,7 @@ func (h *Provider) EditOrg(c echo.Context, provider *models.Provider) error {
 		err = provider.EditOrg(c.Request().Context(), slug, f.Values["name"], limits)
 	}
 	if err != nil {
-		return h.org(c, provider, &f, nil, err)
+		return h.org(c, provider, orgForms{edited: &f}, err)
 	}
 	return h.leave(c, views.ProviderOrgURL(slug), ui.Good, "Name and quotas are saved.")
 }
@@ -239,7 +235,7 @@ func (h *Provider) StartLook(c echo.Context, provider *models.Provider) error {
 		_, err = provider.StartLook(c.Request().Context(), slug, f.Values["reason"], minutes)
 	}
 	if err != nil {
-		return h.org(c, provider, nil, &f, err)
+		return h.org(c, provider, orgForms{looked: &f}, err)
 	}
 	return h.leave(c, views.Place(slug).Home(), ui.Warn, "You are looking in, read only. The org's history says so.")
 }

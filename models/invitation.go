@@ -194,9 +194,12 @@ type InvitationRow struct {
 }
 
 // Invitations lists the org's open invitations, newest first.
-func (r *Reader) Invitations() ([]InvitationRow, error) {
+func (r *Reader) Invitations() ([]InvitationRow, error) { return r.invitationRows(r.tx) }
+
+// invitationRows are the open ones of a choice, newest first.
+func (r *Reader) invitationRows(of *gorm.DB) ([]InvitationRow, error) {
 	var open []Invitation
-	err := r.tx.Where("redeemed_at IS NULL AND withdrawn_at IS NULL").Order("id DESC").Limit(500).Find(&open).Error
+	err := of.Where("redeemed_at IS NULL AND withdrawn_at IS NULL").Order("id DESC").Limit(500).Find(&open).Error
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}

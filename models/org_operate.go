@@ -4,24 +4,22 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"time"
 )
 
 // OrgDetail is an org's page for operators: figures and people, no contents.
 type OrgDetail struct {
 	OrgSummary
-	Members  []OrgMember
-	Networks []Network
+	// Members are the first of its people, admins before others, of
+	// MemberCount in all.
+	Members     []Person
+	MemberCount int
+	// AdminLacking says that nobody of the org can run it; Invitations are
+	// those that would let somebody.
+	AdminLacking bool
+	Invitations  []InvitationRow
+	Networks     []Network
 	Catalogs []Catalog // that it sees
 	Looks    []LookRow // that are under way
-}
-
-// OrgMember is one of an org's people.
-type OrgMember struct {
-	Name       string
-	Email      string
-	Role       Role
-	DisabledAt *time.Time
 }
 
 // Orgs lists every org with its figures, by name.
@@ -86,16 +84,13 @@ func (p *Provider) Org(ctx context.Context, slug string) (d OrgDetail, err error
 
 func (r *Reader) orgDetail(d *OrgDetail) error {
 	id := d.Org.ID
-	err := r.tx.Model(&Member{}).Select("users.name, users.email, members.role, users.disabled_at").
-		Joins("JOIN users ON users.id = members.user_id").Where("members.org_id = ?", id).
-		Order("users.name").Find(&d.Members).Error
-	if err != nil {
+	if err := r.orgPeople(d); err != nil {
 		return err
 	}
 	if err := r.tx.Order("name").Find(&d.Networks, "org_id = ?", id).Error; err != nil {
 		return err
 	}
-	err = r.tx.Where("public OR id IN (?)", r.tx.Model(&CatalogOrg{}).Select("catalog_id").Where("org_id = ?", id)).
+	err := r.tx.Where("public OR id IN (?)", r.tx.Model(&CatalogOrg{}).Select("catalog_id").Where("org_id = ?", id)).
 		Order("name").Find(&d.Catalogs).Error
 	if err != nil {
 		return err

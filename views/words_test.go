@@ -69,3 +69,14 @@ func TestBrowsersAreCalledByTheirNames(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryPermissionHasItsWords(t *testing.T) {
+	t.Parallel()
+	for _, roles := range [][]models.Role{models.OrgRoles, models.ProviderRoles} {
+		for _, p := range models.PermissionsOf(roles) {
+			if permissionWords[p] == "" {
+				t.Errorf("%s has no words", p)
+			}
+		}
+	}
+}

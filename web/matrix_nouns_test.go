@@ -40,6 +40,14 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"provider/menu":      func(m *matrix, _ string) string { return string(m.p.Small.ID) },
 	"provider/templates": func(m *matrix, _ string) string { return string(m.p.Template.ID) },
 	"provider/orgs":      func(*matrix, string) string { return "acme" },
+	"provider/invitations": func(m *matrix, _ string) string {
+		var i models.Invitation
+		_, err := m.operator().AddOrg(context.Background(), m.name(), "Some", models.Limits{}, func(w *models.Writer, org models.Org) (err error) {
+			i, err = w.InsertInvitation(org.ID, m.name()+"@people.example", models.RoleAdmin, models.NewID[string]())
+			return err
+		})
+		return m.made(i.ID, err)
+	},
 	"provider/catalogs": func(m *matrix, _ string) string {
 		d, err := m.operator().PutCatalog(context.Background(), models.CatalogDetail{Catalog: models.Catalog{Slug: m.name(), Name: "Some"}})
 		return m.made(d.ID, err)

@@ -73,6 +73,10 @@ func (s *Server) mountProvider(provider group, h *handlers.Provider) {
 	orgs.POST("/:id/look", s.Provider(look, h.StartLook))
 	orgs.POST("/:id/look/end", s.Provider(look, h.EndLook))
 
+	orgs.POST("/:id/invite", s.Provider(write, h.InviteAdmin))
+	provider.POST("/invitations/:id/resend", s.Provider(write, h.ResendAdmin))
+	provider.POST("/invitations/:id/withdraw", s.Provider(write, h.WithdrawAdmin))
+
 	provider.GET("/tasks", s.Provider(read, h.Tasks))
 	provider.GET("/health", s.Provider(read, h.Health))
 }

@@ -72,6 +72,30 @@ func (v *Invitations) Resend(ctx context.Context, scope *models.Scope, id models
 	return sent, err
 }
 
+// BringAdmin invites an address as the admin of an org that has none.
+func (v *Invitations) BringAdmin(ctx context.Context, provider *models.Provider, slug, email string) (sent Sent, org models.Org, err error) {
+	org, err = provider.BringAdmin(ctx, slug, func(w *models.Writer, org models.Org) (models.Invitation, error) {
+		var err error
+		sent, err = v.Invite(ctx, w, org, email, models.RoleAdmin)
+		return sent.Invitation, err
+	})
+	return sent, org, err
+}
+
+// ResendAdmin sends such an invitation again, with a new token.
+func (v *Invitations) ResendAdmin(ctx context.Context, provider *models.Provider, id models.InvitationID) (sent Sent, org models.Org, err error) {
+	org, err = provider.RenewAdmin(ctx, id, func(w *models.Writer, org models.Org) (models.Invitation, error) {
+		token := newToken()
+		i, err := w.RenewInvitation(id, hashToken(token))
+		if err != nil {
+			return i, err
+		}
+		sent, err = v.send(ctx, w, org, i, token)
+		return i, err
+	})
+	return sent, org, err
+}
+
 func (v *Invitations) send(ctx context.Context, w *models.Writer, org models.Org, i models.Invitation, token string) (Sent, error) {
 	link := v.base + InvitationPath + "?" + url.Values{"token": {token}}.Encode()
 	sent := Sent{Invitation: i}
