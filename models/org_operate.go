@@ -18,8 +18,8 @@ type OrgDetail struct {
 	AdminLacking bool
 	Invitations  []InvitationRow
 	Networks     []Network
-	Catalogs []Catalog // that it sees
-	Looks    []LookRow // that are under way
+	Catalogs     []Catalog // that it sees
+	Looks        []LookRow // that are under way
 }
 
 // Orgs lists every org with its figures, by name.
