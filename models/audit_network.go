@@ -11,6 +11,7 @@ const (
 	ActionServiceCreate   Action = "service.create"
 	ActionServiceChange   Action = "service.change"
 	ActionServiceDelete   Action = "service.delete"
+	ActionServiceProbe    Action = "service.probe" // the gateway is asked to try its nodes
 	ActionNodeAdd         Action = "node.add"
 	ActionNodeEnable      Action = "node.enable"
 	ActionNodeDrain       Action = "node.drain"
@@ -32,7 +33,7 @@ const (
 // NetworkActions are these, in the order of a menu.
 var NetworkActions = []Action{
 	ActionNetworkCreate, ActionNetworkDelete, ActionOutboundSet, ActionDrift, ActionPublicIPTake, ActionPublicIPRelease,
-	ActionServiceCreate, ActionServiceChange, ActionServiceDelete,
+	ActionServiceCreate, ActionServiceChange, ActionServiceDelete, ActionServiceProbe,
 	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,
 	ActionFirewallAdd, ActionFirewallChange, ActionFirewallMove, ActionFirewallDelete,
 	ActionVPNCreate, ActionVPNPeerAdd, ActionVPNPeerRevoke,

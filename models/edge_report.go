@@ -30,6 +30,7 @@ type OrgReport struct {
 	Released []string
 	Services []ServiceReport
 	Peers    []PeerReport
+	Probes   []ProbeReport
 }
 
 // ServiceReport is a service's live figures, cumulative within the epoch.
@@ -192,7 +193,7 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
 			return err
 		}
 	}
-	return nil
+	return w.answered(o.Probes)
 }
 
 func (w *Writer) reportedService(epoch string, s *ServiceReport, now time.Time) error {

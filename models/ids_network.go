@@ -9,4 +9,5 @@ type (
 	VPNID     string
 	PeerID    string
 	IPID      string
+	ProbeID   string
 )

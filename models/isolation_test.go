@@ -49,7 +49,7 @@ var promises = map[string]promise{
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
-	"PublicIPOffer": shared, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
+	"PublicIPOffer": shared, "Probes": own, "ProbeService": writes, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
 	"VPN": absent, // globex has none
 
 	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,

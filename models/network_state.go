@@ -17,6 +17,7 @@ type NetworkState struct {
 	VPN      *VPNRow
 	VPNKey   string // opened, for the gateway alone
 	Peers    []PeerRow
+	Probes   []Probe // what the gateway is to try
 }
 
 // NetworkRow is a network with its cloud, and how full it is.
@@ -60,6 +61,9 @@ func (r *Reader) NetworkState() (NetworkState, error) {
 	if st.Rules, err = r.FirewallRules(); err != nil {
 		return st, err
 	}
+	if err := wantedProbes(r.tx).Find(&st.Probes).Error; err != nil {
+		return st, err
+	}
 	vpn, err := r.VPN()
 	switch CodeOf(err) {
 	case CodeNotFound:
@@ -94,6 +98,14 @@ func (e *Edge) carried(r *Reader) (string, []OrgID, error) {
 	for i, g := range rows {
 		orgs[i] = g.OrgID
 		_, _ = fmt.Fprintf(sum, "%s %d\n", g.OrgID, g.Generation)
+	}
+	if err != nil {
+		return "", orgs, err
+	}
+	var probes []ProbeID // they change no generation
+	err = wantedProbes(r.tx).Where("org_id IN (?)", r.tx.Model(&OrgGateway{}).Select("org_id").Where("edge_id = ?", e.id)).Pluck("id", &probes).Error
+	for _, id := range probes {
+		_, _ = fmt.Fprintf(sum, "probe %s\n", id)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16]), orgs, err
 }

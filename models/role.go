@@ -32,6 +32,7 @@ const (
 	PeopleManage   Permission = "people.manage"  // invite, change roles, disable, remove
 
 	NetworkManage Permission = "network.manage" // networks, public IPs, services, firewall, everybody's devices
+	NetworkProbe  Permission = "network.probe"  // have the gateway try a service's nodes
 	VPNUse        Permission = "vpn.use"        // one's own devices
 
 	ProviderRead  Permission = "provider.read"
@@ -54,6 +55,7 @@ var permissions = map[Permission][]Role{
 	PeopleRead:     {RoleAdmin, RoleUser, RoleAuditor},
 	PeopleManage:   {RoleAdmin},
 	NetworkManage:  {RoleAdmin},
+	NetworkProbe:   {RoleAdmin, RoleUser},
 	VPNUse:         {RoleAdmin, RoleUser},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},

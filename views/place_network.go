@@ -21,6 +21,7 @@ func (p Place) PrivateNetwork(id models.NetworkID) string {
 func (p Place) PublicIP(id models.IPID) string         { return p.PublicIPs() + "/" + string(id) }
 func (p Place) Service(id models.ServiceID) string     { return p.Services() + "/" + string(id) }
 func (p Place) EditService(id models.ServiceID) string { return p.Service(id) + "/edit" }
+func (p Place) Trace(id models.ServiceID) string       { return p.Service(id) + "/trace" }
 func (p Place) Nodes(id models.ServiceID) string       { return p.Service(id) + "/nodes" }
 func (p Place) NewNode(id models.ServiceID) string     { return p.Service(id) + "/nodes/new" }
 func (p Place) NodeState(id models.NodeID) string {

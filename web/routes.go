@@ -119,6 +119,8 @@ func (s *Server) mount(h handlers.Handlers) {
 	net.GET("/services/:id/edit", s.Org(models.NetworkManage, h.Network.EditService))
 	net.POST("/services/:id", s.Org(models.NetworkManage, h.Network.ChangeService))
 	net.POST("/services/:id/delete", s.Org(models.NetworkManage, h.Network.DeleteService))
+	net.GET("/services/:id/trace", s.Org(models.OrgRead, h.Network.Trace))
+	net.POST("/services/:id/trace", s.Org(models.NetworkProbe, h.Network.Probe))
 	net.GET("/services/:id/nodes/new", s.Org(models.NetworkManage, h.Network.NewNode))
 	net.POST("/services/:id/nodes", s.Org(models.NetworkManage, h.Network.AddNode))
 	net.POST("/nodes/:id/state", s.Org(models.NetworkManage, h.Network.NodeState))

@@ -119,7 +119,11 @@ type Peer struct {
 // Probe is a connection that the gateway tries once, from inside the org, and
 // tells of in its status: evidence for "why can't I reach it?".
 type Probe struct {
-	ID      string `json:"id"`
-	Address string `json:"address"`
-	Port    int    `json:"port"`
+	ID       string `json:"id"`
+	Address  string `json:"address"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol,omitempty"` // the service's; "" is tcp
+	// Monitor is the service's own check, where it has one over HTTP. Without
+	// it, a connection alone tells.
+	Monitor *Monitor `json:"monitor,omitempty"`
 }

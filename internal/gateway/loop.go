@@ -223,6 +223,7 @@ func (l *Loop) take(d edge.Desired) {
 			continue
 		}
 		if o.observed == v.Generation && o.err != nil && !o.standing && o.key != "" {
+			o.want = Checked{withProbes(o.want.Org(), v.Want.Org().Probes)}
 			continue // waits for its next try
 		}
 		o.key, o.observed, o.want, o.failed, o.standing, o.retry = v.Key, v.Generation, v.Want, v.Failed, false, time.Time{}

@@ -159,6 +159,14 @@ func (v *validator) org(o edge.Org, last func(string) (edge.Org, bool)) Verdict 
 			blame(p.ID, err)
 			continue
 		}
+		if p.Monitor != nil {
+			m := *p.Monitor
+			if err := monitor(&m); err != nil {
+				blame(p.ID, err)
+				continue
+			}
+			p.Monitor = &m
+		}
 		p.Address = a.String()
 		out.Probes = append(out.Probes, p)
 	}

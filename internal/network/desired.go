@@ -1,6 +1,8 @@
 package network
 
 import (
+	"slices"
+
 	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/models"
 )
@@ -32,6 +34,7 @@ func Org(st *models.NetworkState) edge.Org {
 			o.Firewall = append(o.Firewall, r)
 		}
 	}
+	o.Probes = probes(st)
 	if v := st.VPN; v != nil {
 		o.VPN = &edge.VPN{ID: string(v.ID), PublicIP: v.PublicAddress, Port: v.Port, PrivateKey: st.VPNKey, CIDR: v.CIDR, Address: v.Address, Peers: []edge.Peer{}}
 		for _, p := range st.Peers {
@@ -53,6 +56,27 @@ func service(s *models.ServiceRow) edge.Service {
 		e.Nodes = append(e.Nodes, edge.Node{ID: string(n.ID), Address: n.Address, Port: n.Port, Enabled: n.Enabled, Draining: n.Draining})
 	}
 	return e
+}
+
+// probes are the connections that the gateway is to try: each as its service
+// would make it.
+func probes(st *models.NetworkState) []edge.Probe {
+	var list []edge.Probe
+	for _, p := range st.Probes {
+		for i := range st.Services {
+			s := &st.Services[i]
+			at := slices.IndexFunc(s.Nodes, func(n models.NodeRow) bool { return n.ID == p.NodeID })
+			if at < 0 {
+				continue
+			}
+			e := edge.Probe{ID: string(p.ID), Address: s.Nodes[at].Address, Port: s.Nodes[at].Port, Protocol: string(s.Protocol)}
+			if s.MonitorKind == "http" {
+				e.Monitor = service(s).Monitor
+			}
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // rule is one line of the firewall; ok is false for one that is switched off,
@@ -109,6 +133,9 @@ func orgReport(o *edge.OrgStatus) models.OrgReport {
 			row.LastHandshake = &at
 		}
 		r.Peers = append(r.Peers, row)
+	}
+	for _, p := range o.Probes {
+		r.Probes = append(r.Probes, models.ProbeReport{ID: models.ProbeID(cut(p.ID, 64)), At: p.At, OK: p.OK, Detail: cut(p.Detail, 300)})
 	}
 	return r
 }

@@ -72,7 +72,7 @@ func (f *Feed) wait(ctx context.Context, changes <-chan models.Change, over <-ch
 		case <-over:
 			return true, nil
 		case c := <-changes:
-			if c.Kind != "network" && c.Kind != "all" {
+			if c.Kind != "network" && c.Kind != "probe" && c.Kind != "all" {
 				continue
 			}
 			gather := time.NewTimer(gatherTime)

@@ -184,12 +184,22 @@ func (g *Gateway) Observe(_ context.Context, want gateway.Checked) (gateway.Obse
 func (g *Gateway) Probe(ctx context.Context, want gateway.Checked, p edge.Probe) edge.ProbeResult {
 	r := edge.ProbeResult{ID: p.ID, At: time.Now().UTC()}
 	began := time.Now()
-	c, err := g.dial(ctx, want.Org().ID, "tcp", p.Address, p.Port)
+	network := edge.L4(p.Protocol)
+	if p.Monitor != nil && p.Monitor.Kind == "http" {
+		network = "tcp"
+	}
+	c, err := g.dial(ctx, want.Org().ID, network, p.Address, p.Port)
 	if err != nil {
 		r.Detail = "nothing answers on the port: the machine is off, or nothing listens there"
 		return r
 	}
-	_ = c.Close()
+	defer c.Close() //nolint:errcheck // only asked
+	if p.Monitor != nil && p.Monitor.Kind == "http" {
+		if err := askHTTP(ctx, c, p.Address, p.Port, *p.Monitor); err != nil {
+			r.Detail = "it takes connections, but " + err.Error()
+			return r
+		}
+	}
 	r.OK, r.Detail = true, "answered in "+time.Since(began).Round(time.Millisecond).String()
 	return r
 }

@@ -159,10 +159,15 @@ func (n *node) ask(ctx context.Context, want edge.Node, m edge.Monitor) error {
 	if m.Kind != "http" {
 		return nil
 	}
+	return askHTTP(ctx, c, want.Address, want.Port, m)
+}
+
+// askHTTP makes the health check's request over a connection.
+func askHTTP(ctx context.Context, c net.Conn, address string, port int, m edge.Monitor) error {
 	client := http.Client{Timeout: 2 * connectPatience,
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(want.Address, strconv.Itoa(want.Port))+m.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, strconv.Itoa(port))+m.Path, nil)
 	if err != nil {
 		return err
 	}

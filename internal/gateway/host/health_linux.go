@@ -230,9 +230,26 @@ func (h *health) askHTTP(ctx context.Context, at string, m edge.Monitor) error {
 func (h *health) probe(ctx context.Context, p edge.Probe) edge.ProbeResult {
 	at := netip.AddrPortFrom(netip.MustParseAddr(p.Address), uint16(p.Port)) // #nosec G115 -- checked to be a port
 	began := time.Now()
-	conn, err := h.dial(ctx, "tcp", at.String())
 	r := edge.ProbeResult{ID: p.ID, At: time.Now().UTC()}
+	asks := p.Monitor != nil && p.Monitor.Kind == "http"
+	if p.Protocol == edge.ProtocolUDP && !asks {
+		// What can be known of a UDP port is a refusal.
+		if err := h.refused(ctx, at.String()); err != nil {
+			r.Detail = err.Error()
+			return r
+		}
+		r.OK, r.Detail = true, "the port refuses no datagram"
+		return r
+	}
+	conn, err := h.dial(ctx, "tcp", at.String())
 	switch {
+	case err == nil && asks:
+		_ = conn.Close()
+		if err := h.askHTTP(ctx, at.String(), *p.Monitor); err != nil {
+			r.Detail = "it takes connections, but " + err.Error()
+			return r
+		}
+		r.OK, r.Detail = true, fmt.Sprintf("answered in %d ms", time.Since(began).Milliseconds())
 	case err == nil:
 		_ = conn.Close()
 		r.OK, r.Detail = true, fmt.Sprintf("answered in %d ms", time.Since(began).Milliseconds())

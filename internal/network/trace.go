@@ -1,0 +1,363 @@
+package network
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millwright/millwright/internal/edge"
+	"github.com/millwright/millwright/models"
+)
+
+// StepState is what is known of a step.
+type StepState string
+
+const (
+	StepOK        StepState = "ok"
+	StepFailed    StepState = "failed"
+	StepWaiting   StepState = "waiting"   // the gateway is asked
+	StepUnchecked StepState = "unchecked" // can't be known, or not yet
+)
+
+// Steps of a trace, in the order in which a connection meets them.
+const (
+	TraceIP       = "public_ip"
+	TraceGateway  = "gateway"
+	TraceFirewall = "firewall"
+	TraceService  = "service"
+	TraceNode     = "node"
+	TraceMachine  = "machine"
+	TraceHealth   = "health"
+	TraceListener = "listener"
+)
+
+// TraceStep is one thing that has to be right for a connection to get through.
+type TraceStep struct {
+	Name     string
+	State    StepState
+	Text     string // what was found
+	Evidence []string
+	Since    *time.Time
+	// Do is what to do about it, and the rest where that is done: a rule, a
+	// machine, the service.
+	Do      string
+	Rule    models.RuleID
+	Machine models.MachineID
+}
+
+// Trace is the way of a connection from a source to a service's nodes.
+type Trace struct {
+	Source string
+	Steps  []TraceStep
+	// First is the first step that fails; nil where none does.
+	First *TraceStep
+	// Probing: the gateway is asked, and may still answer.
+	Probing bool
+}
+
+// TraceFacts is all that a trace is made of.
+type TraceFacts struct {
+	State    models.NetworkState
+	Service  models.ServiceRow
+	IP       models.OrgIP
+	Machines map[models.MachineID]models.MachineRow
+	Probes   []models.Probe
+	Source   netip.Addr
+	Now      time.Time
+}
+
+// ReadTrace gathers what a trace of the service is made of.
+func ReadTrace(r *models.Reader, id models.ServiceID) (TraceFacts, error) {
+	f := TraceFacts{Now: models.Now(), Machines: map[models.MachineID]models.MachineRow{}}
+	var err error
+	if f.Service, err = r.Service(id); err != nil {
+		return f, err
+	}
+	if f.State, err = r.NetworkState(); err != nil {
+		return f, err
+	}
+	if f.IP, err = r.PublicIP(f.Service.PublicIPID); err != nil {
+		return f, err
+	}
+	for _, n := range f.Service.Nodes {
+		if f.Machines[n.MachineID], err = r.Machine(n.MachineID); err != nil {
+			return f, err
+		}
+	}
+	f.Probes, err = r.Probes(id)
+	return f, err
+}
+
+// ParseSource reads whom a trace is about.
+func ParseSource(text string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(strings.TrimSpace(text))
+	return a.Unmap(), err == nil && a.Unmap().Is4()
+}
+
+// Walk goes the way of a connection. Each step is looked at by itself, so that
+// what lies behind the first failure is seen too; what can't be known without
+// the one before says so.
+func Walk(f TraceFacts) Trace {
+	t := Trace{Source: f.Source.String()}
+	listener := f.listener()
+	t.Steps = []TraceStep{f.publicIP(), f.gateway(), f.firewall(), f.enabled(), f.node(), f.machine(), f.health(), listener}
+	t.Probing = listener.State == StepWaiting
+	if at := slices.IndexFunc(t.Steps, func(s TraceStep) bool { return s.State == StepFailed }); at >= 0 {
+		t.First = &t.Steps[at]
+	}
+	return t
+}
+
+func (f *TraceFacts) publicIP() TraceStep {
+	s := TraceStep{Name: TraceIP, State: StepOK, Text: f.IP.Address + " is the org's.", Since: f.IP.AssignedAt}
+	if f.IP.State != models.IPAssigned {
+		s.State, s.Since = StepFailed, f.IP.ReleasedAt
+		s.Text = f.IP.Address + " is on its way back to the provider."
+		s.Do = "Give the service another public IP."
+	}
+	return s
+}
+
+func (f *TraceFacts) gateway() TraceStep {
+	g := &f.State.Gateway
+	s := TraceStep{Name: TraceGateway, State: StepFailed, Since: g.ReportedAt}
+	if g.EdgeID == nil {
+		s.Text, s.Do = "No gateway carries this org yet.", "Ask your provider: a gateway has to be registered for the org's clouds."
+		return s
+	}
+	if g.ReportedAt == nil || f.Now.Sub(*g.ReportedAt) > models.GatewaySilence {
+		s.Text = "The gateway has never reported."
+		if g.ReportedAt != nil {
+			s.Text = "The gateway is silent: it reports every few seconds, and has not for " + f.Now.Sub(*g.ReportedAt).Round(time.Second).String() + "."
+		}
+		s.Do = "Tell your provider. What the gateway carried before, it may still carry; of changes since nothing is known."
+		return s
+	}
+	s.Evidence = []string{fmt.Sprintf("the service's last change is generation %d; the gateway has seen %d and runs %d", f.Service.Generation, g.Observed, g.Applied)}
+	switch blame := g.BlameOf(string(f.Service.ID)); {
+	case g.Observed >= f.Service.Generation && blame != "":
+		s.Text, s.Do = "The gateway left this service out: "+blame, "Edit the service, so that the gateway can take it."
+	case g.Applied < f.Service.Generation && g.Error != "":
+		s.Text, s.Do = "The gateway refused the last change: "+g.Error, "What it carried before, it goes on carrying. Tell your provider if it stays so."
+	case g.Applied < f.Service.Generation:
+		s.Text, s.Do = "The gateway has not taken over the service's last change yet.", "Wait a few seconds and look again."
+	default:
+		s.State, s.Text = StepOK, "The gateway reports, and runs the service's last change."
+	}
+	return s
+}
+
+// firewall judges as if the service were switched on: whether it is, is a step
+// of its own.
+func (f *TraceFacts) firewall() TraceStep {
+	s := TraceStep{Name: TraceFirewall}
+	if !f.Source.IsValid() {
+		s.State, s.Text = StepUnchecked, "Enter the address that the connection comes from."
+		return s
+	}
+	org := Org(&f.State)
+	for i := range org.Services {
+		if org.Services[i].ID == string(f.Service.ID) {
+			org.Services[i].Enabled = true
+		}
+	}
+	to, err := netip.ParseAddr(f.Service.Address)
+	if err != nil {
+		s.State, s.Text = StepUnchecked, "The service's address can't be read."
+		return s
+	}
+	v := org.Judge(edge.Flow{Direction: edge.DirectionIn, Source: f.Source, Destination: to, Protocol: f.Service.Protocol.L4(), Port: f.Service.Port})
+	s.Text = fmt.Sprintf("%s → %s %s/%d %s", f.Source, to, f.Service.Protocol.L4(), f.Service.Port, Reason(&f.State, v))
+	s.Rule = models.RuleID(v.Rule)
+	if v.Pass {
+		s.State = StepOK
+		return s
+	}
+	s.State = StepFailed
+	switch v.Ground {
+	case edge.ByRule:
+		s.Do = "Change that rule, or put one before it that allows this source."
+	default:
+		s.Rule = ""
+		s.Do = "Add " + f.Source.String() + " to the service's allowed sources."
+	}
+	return s
+}
+
+func (f *TraceFacts) enabled() TraceStep {
+	s := TraceStep{Name: TraceService, State: StepOK, Text: f.Service.Name + " is switched on."}
+	if !f.Service.Enabled {
+		s.State, s.Text, s.Do = StepFailed, f.Service.Name+" is switched off: nobody gets through.", "Switch it on."
+		s.Since = &f.Service.UpdatedAt
+	}
+	return s
+}
+
+// taking are the nodes that new connections may go to.
+func (f *TraceFacts) taking() []models.NodeRow {
+	return slices.DeleteFunc(slices.Clone(f.Service.Nodes), func(n models.NodeRow) bool { return !n.Enabled || n.Draining })
+}
+
+func (f *TraceFacts) node() TraceStep {
+	s := TraceStep{Name: TraceNode, State: StepFailed}
+	taking := f.taking()
+	switch {
+	case len(f.Service.Nodes) == 0:
+		s.Text, s.Do = "No machine is behind the service.", "Add a node: a machine, and the port that it listens on."
+		return s
+	case len(taking) == 0:
+		s.Text, s.Do = "No node takes new connections: each is disabled or draining.", "Enable one of them."
+	default:
+		s.State, s.Text = StepOK, fmt.Sprintf("%d of %s.", len(taking), plural(len(f.Service.Nodes), "node takes", "nodes take")+" connections")
+	}
+	for i := range f.Service.Nodes {
+		n := &f.Service.Nodes[i]
+		word := "enabled"
+		switch {
+		case !n.Enabled:
+			word = "disabled"
+		case n.Draining:
+			word = "draining"
+		}
+		s.Evidence = append(s.Evidence, fmt.Sprintf("%s:%d is %s", n.MachineName, n.Port, word))
+	}
+	s.Evidence = few(s.Evidence)
+	return s
+}
+
+func (f *TraceFacts) machine() TraceStep {
+	s := TraceStep{Name: TraceMachine, State: StepUnchecked, Text: "There is no enabled node whose machine could be looked at."}
+	running, off := 0, models.MachineID("")
+	for _, n := range f.taking() {
+		m := f.Machines[n.MachineID]
+		if m.State == models.MachineRunning {
+			running++
+		} else if off == "" {
+			off = m.ID
+		}
+		word := fmt.Sprintf("%s is %s", n.MachineName, m.State)
+		if m.CloudSeenAt != nil && m.CloudStatus != models.CloudConnected {
+			word += ", as of " + m.CloudSeenAt.UTC().Format("15:04:05 MST") // its cloud is away
+		}
+		s.Evidence = append(s.Evidence, word)
+		if s.Since == nil {
+			s.Since = m.ObservedAt
+		}
+	}
+	total := len(s.Evidence)
+	s.Evidence = few(s.Evidence)
+	switch {
+	case total == 0:
+	case running == 0:
+		s.State, s.Text, s.Do, s.Machine = StepFailed, "No machine behind the service runs.", "Start one of them.", off
+	case running < total:
+		s.State, s.Text = StepOK, fmt.Sprintf("%d of %d machines run.", running, total)
+	default:
+		s.State, s.Text = StepOK, "Every machine behind the service runs."
+	}
+	return s
+}
+
+func (f *TraceFacts) health() TraceStep {
+	s := TraceStep{Name: TraceHealth, State: StepUnchecked}
+	var up, down, unknown []models.NodeRow
+	for _, n := range f.taking() {
+		switch n.State {
+		case edge.NodeUp:
+			up = append(up, n)
+		case edge.NodeDown:
+			down = append(down, n)
+		default:
+			unknown = append(unknown, n)
+		}
+	}
+	for _, n := range slices.Concat(down, up) {
+		word := fmt.Sprintf("%s:%d is %s", n.MachineName, n.Port, n.State)
+		if n.Reason != "" {
+			word += ": " + n.Reason
+		}
+		s.Evidence = append(s.Evidence, word)
+	}
+	s.Evidence = few(s.Evidence)
+	switch {
+	case len(up)+len(down)+len(unknown) == 0:
+		s.Text = "There is no enabled node that could be asked."
+	case len(up) > 0:
+		s.State, s.Since = StepOK, up[0].Since
+		s.Text = fmt.Sprintf("%d of %s.", len(up), plural(len(up)+len(down)+len(unknown), "node answers", "nodes answer")+" the health check")
+	case len(down) > 0:
+		n := down[0]
+		s.State, s.Since, s.Machine = StepFailed, n.Since, n.MachineID
+		s.Text = "No node passes the health check. The last error of " + n.MachineName + ": " + cmp.Or(n.Reason, "no answer") + "."
+		s.Do = "Look on the machine: does the program listen on port " + strconv.Itoa(n.Port) + ", and does it answer what the check asks?"
+	case f.Service.MonitorKind == "":
+		s.Text = "The service has no health check: nobody asks the nodes."
+	default:
+		s.Text = "The gateway has not asked the nodes yet."
+	}
+	return s
+}
+
+func (f *TraceFacts) listener() TraceStep {
+	s := TraceStep{Name: TraceListener, State: StepUnchecked}
+	if len(f.taking()) == 0 {
+		s.Text = "There is no enabled node that could be tried."
+		return s
+	}
+	answered, waiting, late, good := []string{}, 0, 0, 0
+	for i := range f.Probes {
+		p := &f.Probes[i]
+		at := slices.IndexFunc(f.Service.Nodes, func(n models.NodeRow) bool { return n.ID == p.NodeID })
+		switch {
+		case at < 0:
+		case p.AnsweredAt != nil:
+			n := &f.Service.Nodes[at]
+			if p.OK {
+				good++
+			} else if s.Machine == "" {
+				s.Machine = n.MachineID
+			}
+			answered = append(answered, fmt.Sprintf("%s:%d: %s", n.MachineName, n.Port, p.Detail))
+			s.Since = p.TriedAt
+		case p.Waiting(f.Now):
+			waiting++
+		default:
+			late++
+		}
+	}
+	s.Evidence = few(answered)
+	switch {
+	case waiting > 0:
+		s.State, s.Text, s.Machine = StepWaiting, fmt.Sprintf("The gateway is trying %s.", plural(waiting, "node", "nodes")), ""
+	case good > 0:
+		s.State, s.Text, s.Machine = StepOK, fmt.Sprintf("From the gateway, %d of %s.", good, plural(len(answered)+late, "node that was tried answers", "nodes that were tried answer")), ""
+	case len(answered) > 0:
+		s.State, s.Text = StepFailed, "From the gateway, no node answers."
+		s.Do = "Look on the machine: does the program listen on its network address, and does the machine's own firewall let the gateway in?"
+	case late > 0:
+		s.Text = fmt.Sprintf("The gateway was asked and did not answer within %s.", models.ProbePatience)
+	default:
+		s.Text = "Nobody has asked the gateway to try the nodes yet."
+	}
+	return s
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// few keeps evidence readable with a hundred nodes.
+func few(list []string) []string {
+	const most = 6
+	if len(list) > most {
+		return append(slices.Clone(list[:most]), fmt.Sprintf("and %d more", len(list)-most))
+	}
+	return list
+}
