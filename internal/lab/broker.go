@@ -48,6 +48,9 @@ var redirected = map[string][]string{
 
 	"WaitForUpdatesEx":     {"PropertyCollector"},
 	"CancelWaitForUpdates": {"PropertyCollector"},
+
+	"CreateFilter":          {"PropertyCollector"},
+	"DestroyPropertyFilter": {"PropertyFilter"},
 }
 
 // intercept sees each call before the simulator does.

@@ -23,6 +23,9 @@ import (
 type feeds struct {
 	mu   sync.Mutex
 	subs map[types.ManagedObjectReference]*subscription
+	// filters guards the list of filters of every collector, which the
+	// simulator changes without a lock.
+	filters sync.Mutex
 }
 
 // subscription is one property collector that somebody waits on.
@@ -142,7 +145,7 @@ func (b *broker) WaitForUpdatesEx(ctx *simulator.Context, req *types.WaitForUpda
 	first := req.Version == "" || s == nil
 	if first {
 		s = b.vc.feeds.open(req.This)
-		for _, ref := range pc.Filter {
+		for _, ref := range b.vc.filters(pc) {
 			if fault := s.whole(ctx, pc, ref); fault != nil {
 				return refuse(fault)
 			}
@@ -209,6 +212,35 @@ func (s *subscription) queue(filter types.ManagedObjectReference, updates []type
 	}
 }
 
+// filters are the collector's filters of this moment.
+func (v *VCenter) filters(pc *simulator.PropertyCollector) []types.ManagedObjectReference {
+	v.feeds.filters.Lock()
+	defer v.feeds.filters.Unlock()
+	return slices.Clone(pc.Filter)
+}
+
+// CreateFilter is the simulator's own, whose collectors have no lock, with one.
+func (b *broker) CreateFilter(ctx *simulator.Context, req *types.CreateFilter) soap.HasFault {
+	pc, ok := ctx.Session.Get(req.This).(*simulator.PropertyCollector)
+	if !ok {
+		return missing(req.This)
+	}
+	b.vc.feeds.filters.Lock()
+	defer b.vc.feeds.filters.Unlock()
+	return pc.CreateFilter(ctx, req)
+}
+
+// DestroyPropertyFilter is the simulator's own, with the lock of CreateFilter.
+func (b *broker) DestroyPropertyFilter(ctx *simulator.Context, req *types.DestroyPropertyFilter) soap.HasFault {
+	filter, ok := ctx.Session.Get(req.This).(*simulator.PropertyFilter)
+	if !ok {
+		return missing(req.This)
+	}
+	b.vc.feeds.filters.Lock()
+	defer b.vc.feeds.filters.Unlock()
+	return filter.DestroyPropertyFilter(ctx, req)
+}
+
 // whole reads all that a filter selects.
 func (s *subscription) whole(ctx *simulator.Context, pc *simulator.PropertyCollector, ref types.ManagedObjectReference) types.BaseMethodFault {
 	filter, ok := ctx.Session.Get(ref).(*simulator.PropertyFilter)
@@ -243,7 +275,7 @@ func read(ctx *simulator.Context, pc *simulator.PropertyCollector, spec types.Pr
 // gather reads again what changed since the last answer.
 func (v *VCenter) gather(ctx *simulator.Context, s *subscription, pc *simulator.PropertyCollector) types.BaseMethodFault {
 	changed, order := s.take()
-	for _, ref := range slices.Clone(pc.Filter) {
+	for _, ref := range v.filters(pc) {
 		filter, ok := ctx.Session.Get(ref).(*simulator.PropertyFilter)
 		if !ok {
 			continue
