@@ -67,7 +67,6 @@ func newLeaky(t *testing.T, database string) *leaky {
 	l.outside = filepath.Join(dir, "checkpoints.jsonl")
 	l.secrets["the OIDC client's secret"] = l.issuer.ClientSecret
 	l.Add(fmt.Sprintf(`
-operators: [{email: operator@provider.example, name: Operator}]
 mail: {host: 127.0.0.1, port: %d, security: none, username: portal, password_env: SMTP_SECRET, from: "Millwright <portal@provider.example>"}
 oidc: {issuer: %q, client_id: %q, client_secret_env: OIDC_SECRET, label: Example SSO, scopes: [profile, email, groups], mappings: [{group: acme-admins, org: acme, role: admin}]}
 `, l.post.Port, l.issuer.Issuer(), l.issuer.ClientID),

@@ -29,8 +29,10 @@ type OrgReport struct {
 	Drift    string // "" none since the last report
 	Released []string
 	Services []ServiceReport
-	Peers    []PeerReport
-	Probes   []ProbeReport
+	// VPNMapped is where the org's VPN really listens, if elsewhere.
+	VPNMapped string
+	Peers     []PeerReport
+	Probes    []ProbeReport
 }
 
 // ServiceReport is a service's live figures, cumulative within the epoch.
@@ -185,6 +187,9 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
 		if err := w.reportedService(epoch, &o.Services[i], now); err != nil {
 			return err
 		}
+	}
+	if err := w.tx.Model(&VPNGateway{}).Where("mapped <> ?", o.VPNMapped).Update("mapped", o.VPNMapped).Error; err != nil {
+		return err
 	}
 	for _, p := range o.Peers {
 		err := w.tx.Model(&VPNPeer{}).Where("id = ? AND (last_handshake IS NULL OR bytes_in <> ? OR bytes_out <> ?)", p.ID, p.BytesIn, p.BytesOut).

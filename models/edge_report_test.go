@@ -46,3 +46,45 @@ func TestCountersNeitherBillTwiceNorLose(t *testing.T) {
 		}
 	})
 }
+
+// Devices are told where the VPN really listens, and its public address again
+// once the gateway has it; another org's report changes nothing.
+func TestVPNEndpointIsWhereTheGatewayListens(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		offer(t, w, "198.51.100.1")
+		ctx := context.Background()
+		edge, err := w.System.LocalEdge(ctx, "lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.System.EnsureGateways(ctx); err != nil {
+			t.Fatal(err)
+		}
+		ip := takeIP(t, w, "acme")
+		if err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) error {
+			_, err := tx.CreateVPN(ip.ID, "public", "private")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			org          models.OrgID
+			mapped, want string
+		}{{w.Acme.ID, "", "198.51.100.1:51820"}, {w.Acme.ID, "127.0.0.1:7", "127.0.0.1:7"}, {w.Globex.ID, "127.0.0.1:9", "127.0.0.1:7"}, {w.Acme.ID, "", "198.51.100.1:51820"}} {
+			if err := edge.Report(ctx, models.EdgeReport{Orgs: []models.OrgReport{{Org: step.org, VPNMapped: step.mapped}}}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
+				v, err := r.VPN()
+				if got := v.Endpoint(); got != step.want {
+					t.Errorf("after a report of %q devices are led to %s", step.mapped, got)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package models
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type VPNGateway struct {
 	Address    string // the gateway's in it
 	FirstIP    int64  `gorm:"column:first_ip"`
 	LastIP     int64  `gorm:"column:last_ip"`
+	Mapped     string // where it really listens, if elsewhere: the gateway says so
 	CreatedAt  time.Time
 }
 
@@ -54,7 +56,14 @@ type VPNRow struct {
 	VPNGateway
 	PublicAddress string
 	Port          int
-	Mapped        string
+}
+
+// Endpoint is where a device finds it.
+func (v *VPNRow) Endpoint() string {
+	if v.Mapped != "" {
+		return v.Mapped
+	}
+	return fmt.Sprintf("%s:%d", v.PublicAddress, v.Port)
 }
 
 // VPNPort is WireGuard's own.

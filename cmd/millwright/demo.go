@@ -26,6 +26,7 @@ type demoCommand struct {
 	CloneDelay     time.Duration `help:"How long the lab takes to clone a machine." default:"2s"`
 	CertFile       string        `help:"Certificate to serve by TLS with, in PEM; with --key-file." type:"existingfile" optional:""`
 	KeyFile        string        `help:"Its key, in PEM." type:"existingfile" optional:""`
+	OneAddress     bool          `help:"Carry public IPs on ports of 127.0.0.1, as on a system that has no other loopback address."`
 	GuestBootDelay time.Duration `help:"How long a lab machine takes to boot." default:"1500ms"`
 }
 
@@ -76,7 +77,7 @@ func (d demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	c.Portal = config.Portal{Listen: d.Addr, TLS: config.TLS{CertFile: d.CertFile, KeyFile: d.KeyFile}, Node: "demo", Workers: 100,
 		CheckpointKeyFile: checkpointKey, CheckpointFile: filepath.Join(d.Data, "checkpoints.jsonl")}
 	return servePortal(ctx, log, portalOptions{
-		config: c, database: store, key: sealingKey, lab: true, guests: simulated.Guests(), gatewayDir: d.Data, demoAccounts: demoAccounts, demoPassword: demoPassword,
+		config: c, database: store, key: sealingKey, lab: true, guests: simulated.Guests(), gatewayDir: d.Data, oneAddress: d.OneAddress, demoAccounts: demoAccounts, demoPassword: demoPassword,
 		prepare: func(ctx context.Context, system *models.System, a applied) error {
 			if err := seedRecords(ctx, system, a, seed); err != nil {
 				return err

@@ -51,12 +51,12 @@ func (g *labGuests) slug(ctx context.Context, org string) (string, error) {
 const labTick = 2 * time.Second
 
 // labGateway carries the demo's orgs in this process until ctx ends.
-func labGateway(ctx context.Context, system *models.System, edges *network.Service, guests *lab.Guests, dir string, log *slog.Logger) (run func(), err error) {
+func labGateway(ctx context.Context, system *models.System, edges *network.Service, guests *lab.Guests, dir string, oneAddress bool, log *slog.Logger) (run func(), err error) {
 	source, err := edges.Lab(ctx)
 	if err != nil {
 		return nil, err
 	}
-	applier := forward.New(&labGuests{system: system, guests: guests, slugs: map[string]string{}}, log)
+	applier := forward.New(&labGuests{system: system, guests: guests, slugs: map[string]string{}}, forward.Options{OneAddress: oneAddress, Logger: log})
 	loop, err := gateway.NewLoop(source, applier, gateway.Options{Dir: filepath.Join(dir, "gateway"), Version: version, Tick: labTick, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, applier.Close())

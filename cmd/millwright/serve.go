@@ -57,6 +57,7 @@ type portalOptions struct {
 	// The lab's gateway, in this process: where guests listen, and its folder.
 	guests     *lab.Guests
 	gatewayDir string
+	oneAddress bool // public IPs are ports of 127.0.0.1
 	prepare    func(context.Context, *models.System, applied) error
 	ready      func()
 }
@@ -113,7 +114,7 @@ func servePortal(ctx context.Context, log *slog.Logger, o portalOptions) error {
 	defer stop()
 	carry := func() {}
 	if o.guests != nil { // before orgs are given their place on a gateway
-		if carry, err = labGateway(behind, system, edges, o.guests, o.gatewayDir, log); err != nil {
+		if carry, err = labGateway(behind, system, edges, o.guests, o.gatewayDir, o.oneAddress, log); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ type OrgStatus struct {
 	Drift    []Drift         `json:"drift,omitempty"`  // found and repaired since the last report
 	Released []string        `json:"released"`         // public IPs that nothing here uses any more
 	Services []ServiceStatus `json:"services"`
+	VPN      *VPNStatus      `json:"vpn,omitempty"`
 	Peers    []PeerStatus    `json:"peers,omitempty"`
 	Probes   []ProbeResult   `json:"probes,omitempty"`
 }
@@ -79,6 +80,11 @@ type NodeStatus struct {
 	Total    int64     `json:"total"`
 	BytesIn  int64     `json:"bytes_in"`
 	BytesOut int64     `json:"bytes_out"`
+}
+
+// VPNStatus is the org's end's.
+type VPNStatus struct {
+	Mapped string `json:"mapped,omitempty"` // where it really listens, if elsewhere
 }
 
 // PeerStatus is one device's.

@@ -52,8 +52,9 @@ type Limits struct {
 // numbers start from 0 whenever Instance changes; the ledger makes them grow
 // for good.
 type Observation struct {
-	Services map[string]ServiceReading // by id
-	Peers    map[string]PeerReading
+	Services  map[string]ServiceReading // by id
+	Peers     map[string]PeerReading
+	VPNMapped string // where the VPN really listens, if elsewhere
 }
 
 // ServiceReading is one service's.

@@ -87,6 +87,7 @@ func (l *Loop) orgStatus(o *orgState) edge.OrgStatus {
 		r.Services = append(r.Services, status)
 	}
 	if good.VPN != nil {
+		r.VPN = &edge.VPNStatus{Mapped: o.seen.VPNMapped}
 		for _, p := range good.VPN.Peers {
 			seen := o.seen.Peers[p.ID]
 			r.Peers = append(r.Peers, edge.PeerStatus{ID: p.ID, LastHandshake: seen.Handshake, BytesIn: seen.In, BytesOut: seen.Out})

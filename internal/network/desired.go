@@ -126,6 +126,9 @@ func orgReport(o *edge.OrgStatus) models.OrgReport {
 		}
 		r.Services = append(r.Services, row)
 	}
+	if o.VPN != nil {
+		r.VPNMapped = cut(o.VPN.Mapped, 64)
+	}
 	for _, p := range o.Peers {
 		row := models.PeerReport{ID: models.PeerID(p.ID), BytesIn: p.BytesIn, BytesOut: p.BytesOut}
 		if !p.LastHandshake.IsZero() {

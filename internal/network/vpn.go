@@ -95,10 +95,6 @@ func Configuration(v models.VPNRow, networks []models.NetworkRow, peer models.Pe
 	for _, n := range networks {
 		allowed = append(allowed, n.CIDR)
 	}
-	end := fmt.Sprintf("%s:%d", v.PublicAddress, v.Port)
-	if v.Mapped != "" {
-		end = v.Mapped
-	}
 	return fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = %s/32\n\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = %s\nPersistentKeepalive = 25\n",
-		private, peer.Address, v.PublicKey, end, strings.Join(allowed, ", "))
+		private, peer.Address, v.PublicKey, v.Endpoint(), strings.Join(allowed, ", "))
 }

@@ -244,3 +244,37 @@ func (v *Visitor) RotateEdge(t testing.TB, page string, atOnce bool) string {
 	}
 	return token
 }
+
+// TurnOnVPN makes the org's end of the VPN at one of its addresses.
+func (n Network) TurnOnVPN(address string) {
+	n.t.Helper()
+	n.post(n.base+"/network/vpn", url.Values{"public_ip": {n.PublicIP(address)}})
+}
+
+var (
+	configForm = regexp.MustCompile(`(?s)<pre class="config"[^>]*>(.*?)</pre>`)
+	peerForm   = regexp.MustCompile(`(?s)data-peer-id="([^"]+)">\s*<td class="first primary">([^<]*)</td>`)
+)
+
+// AddDevice lets a device in, with a key of the portal's: what a browser
+// without script gets. It returns the configuration and the device's id.
+func (n Network) AddDevice(name string) (config, id string) {
+	n.t.Helper()
+	a, err := n.Post(n.base+"/network/vpn/devices", url.Values{"device": {name}, "public_key": {""}})
+	m := configForm.FindStringSubmatch(a.Body)
+	if err != nil || a.Status != http.StatusOK || m == nil {
+		n.t.Fatalf("let a device in: %d %v\n%s", a.Status, err, problems(a.Body))
+	}
+	for _, peer := range peerForm.FindAllStringSubmatch(n.page(n.base+"/network/vpn"), -1) {
+		if peer[2] == name {
+			id = peer[1]
+		}
+	}
+	return html.UnescapeString(m[1]), id
+}
+
+// ShutOut revokes a device.
+func (n Network) ShutOut(device string) {
+	n.t.Helper()
+	n.post(n.base+"/network/vpn/devices/"+device+"/revoke", url.Values{})
+}

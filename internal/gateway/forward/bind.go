@@ -15,6 +15,7 @@ type loopbackBind struct {
 	publicIP string
 	port     int
 	mapped   string
+	one      bool // as a system that has one loopback address
 
 	mu     sync.Mutex
 	socket *net.UDPConn
@@ -42,7 +43,7 @@ func (b *loopbackBind) Open(uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if b.socket != nil {
 		return nil, 0, conn.ErrBindAlreadyOpen
 	}
-	c, mapped, err := bind(b.publicIP, b.port, listenUDP)
+	c, mapped, err := bind(b.publicIP, b.port, b.one, listenUDP)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -60,6 +61,13 @@ func (b *loopbackBind) Open(uint16) ([]conn.ReceiveFunc, uint16, error) {
 		return 1, nil
 	}
 	return []conn.ReceiveFunc{receive}, addrOf(c.LocalAddr()).Port(), nil
+}
+
+// where is what the public address became, if something else.
+func (b *loopbackBind) where() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mapped
 }
 
 // Close ends what Open began.

@@ -28,6 +28,8 @@ type Gateway struct {
 	changed chan struct{}
 	running context.Context //nolint:containedctx // what is carried outlives the call that began it
 	stop    context.CancelFunc
+	// oneAddress does as a system that has one loopback address.
+	oneAddress bool
 	// instance begins anew with each process, as its counters do.
 	instance string
 
@@ -41,12 +43,20 @@ type org struct {
 	tunnel   *tunnel
 }
 
+// Options of a gateway.
+type Options struct {
+	// OneAddress maps everything to ports of 127.0.0.1, as it has to be on a
+	// system that has no other loopback address.
+	OneAddress bool
+	Logger     *slog.Logger
+}
+
 // New carries nothing yet.
-func New(guests Guests, log *slog.Logger) *Gateway {
-	if log == nil {
-		log = slog.Default()
+func New(guests Guests, o Options) *Gateway {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
-	g := &Gateway{guests: guests, log: log, changed: make(chan struct{}, 1), instance: rand.Text(), orgs: map[string]*org{}}
+	g := &Gateway{guests: guests, log: o.Logger, oneAddress: o.OneAddress, changed: make(chan struct{}, 1), instance: rand.Text(), orgs: map[string]*org{}}
 	g.running, g.stop = context.WithCancel(context.Background())
 	return g
 }
@@ -176,6 +186,7 @@ func (g *Gateway) Observe(_ context.Context, want gateway.Checked) (gateway.Obse
 	}
 	if o.tunnel != nil && state.VPN != nil {
 		o.tunnel.observe(*state.VPN, out)
+		out.VPNMapped = o.tunnel.bind.where()
 	}
 	return out, nil
 }

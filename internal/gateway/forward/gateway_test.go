@@ -140,7 +140,7 @@ func newRig(t *testing.T) *rig {
 		r.orgs[i] = edge.Org{ID: fmt.Sprintf("org-%d", i), Key: fmt.Sprintf("k%d", i), Generation: 1,
 			Networks: []edge.Network{{ID: fmt.Sprintf("net-%d", i), Number: 1, Cloud: "public", CIDR: "10.0.0.0/24", Gateway: "10.0.0.1"}}}
 	}
-	applier := New(r.guests, nil)
+	applier := New(r.guests, Options{})
 	loop, err := gateway.NewLoop(r.source, applier, gateway.Options{Dir: t.TempDir(), Version: "test", Tick: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -12,29 +13,34 @@ import (
 const mappedBy = 20_000
 
 // places are where a public address and port may be bound, the best first. A
-// port below 1024 may need a privilege that this process hasn't.
-func places(publicIP string, port int) ([]string, error) {
+// port below 1024 may need a privilege that this process hasn't; with one, the
+// public address may not be bound at all.
+func places(publicIP string, port int, one bool) ([]string, error) {
 	a, err := netip.ParseAddr(publicIP)
 	if err != nil || !a.IsLoopback() {
 		return nil, fmt.Errorf("%s is not a loopback address: the lab binds nothing else", publicIP)
 	}
-	list := []string{netip.AddrPortFrom(a, uint16(port)).String()} // #nosec G115 -- checked to be a port
-	if port < 1024 {
-		list = append(list, netip.AddrPortFrom(a, uint16(port+mappedBy)).String()) // #nosec G115
-	}
-	if one := netip.AddrFrom4([4]byte{127, 0, 0, 1}); a != one {
-		if port < 65536-mappedBy {
-			list = append(list, netip.AddrPortFrom(one, uint16(port+mappedBy)).String()) // #nosec G115
+	only := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	var list []string
+	if !one || a == only {
+		list = append(list, netip.AddrPortFrom(a, uint16(port)).String()) // #nosec G115 -- checked to be a port
+		if port < 1024 {
+			list = append(list, netip.AddrPortFrom(a, uint16(port+mappedBy)).String()) // #nosec G115
 		}
-		list = append(list, netip.AddrPortFrom(one, 0).String())
+	}
+	if a != only {
+		if port < 65536-mappedBy {
+			list = append(list, netip.AddrPortFrom(only, uint16(port+mappedBy)).String()) // #nosec G115
+		}
+		list = append(list, netip.AddrPortFrom(only, 0).String())
 	}
 	return list, nil
 }
 
 // bind tries the places in turn. Mapped is the one that it became, where that
 // isn't what was wanted.
-func bind[T any](publicIP string, port int, listen func(string) (T, net.Addr, error)) (l T, mapped string, err error) {
-	list, err := places(publicIP, port)
+func bind[T any](publicIP string, port int, one bool, listen func(string) (T, net.Addr, error)) (l T, mapped string, err error) {
+	list, err := places(publicIP, port, one)
 	if err != nil {
 		return l, "", err
 	}
@@ -42,8 +48,8 @@ func bind[T any](publicIP string, port int, listen func(string) (T, net.Addr, er
 	for i, at := range list {
 		l, addr, err := listen(at)
 		if err == nil {
-			if i > 0 {
-				mapped = addr.String()
+			if mapped = addr.String(); mapped == net.JoinHostPort(publicIP, strconv.Itoa(port)) {
+				mapped = ""
 			}
 			return l, mapped, nil
 		}
@@ -52,7 +58,7 @@ func bind[T any](publicIP string, port int, listen func(string) (T, net.Addr, er
 		}
 		// Somebody else's port is not evaded: it would be a surprise to find
 		// the service elsewhere today.
-		if i == 0 && strings.Contains(err.Error(), "in use") {
+		if i == 0 && !one && strings.Contains(err.Error(), "in use") {
 			return l, "", fmt.Errorf("%s is in use by another program on this computer", at)
 		}
 	}

@@ -50,9 +50,9 @@ func (g *Gateway) open(w edge.Service) (*service, error) {
 	s.ctx, s.stop = context.WithCancel(g.running)
 	var err error
 	if w.Protocol == edge.ProtocolUDP {
-		s.udp, s.mapped, err = bind(w.PublicIP, w.Port, listenUDP)
+		s.udp, s.mapped, err = bind(w.PublicIP, w.Port, g.oneAddress, listenUDP)
 	} else {
-		s.listener, s.mapped, err = bind(w.PublicIP, w.Port, listenTCP)
+		s.listener, s.mapped, err = bind(w.PublicIP, w.Port, g.oneAddress, listenTCP)
 	}
 	if err != nil {
 		s.stop()

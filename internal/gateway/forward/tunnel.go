@@ -54,7 +54,7 @@ func (t *tunnel) same(w edge.VPN) bool {
 }
 
 func (g *Gateway) openTunnel(state edge.Org) (*tunnel, error) {
-	t := &tunnel{instance: g.instance + " " + state.VPN.ID, vpn: *state.VPN, bind: &loopbackBind{publicIP: state.VPN.PublicIP, port: state.VPN.Port}}
+	t := &tunnel{instance: g.instance + " " + state.VPN.ID, vpn: *state.VPN, bind: &loopbackBind{publicIP: state.VPN.PublicIP, port: state.VPN.Port, one: g.oneAddress}}
 	own, err := netip.ParseAddr(state.VPN.Address)
 	if err != nil {
 		return nil, err
