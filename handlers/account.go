@@ -69,20 +69,28 @@ func (h *Account) ssoProps(c echo.Context, who models.SignedIn, p *views.Account
 	if errors.Is(err, models.ErrNotFound) {
 		return nil
 	}
-	p.SSOConnected, p.SSOEmail = err == nil, link.Email
+	if err != nil {
+		return err
+	}
+	p.SSOConnected, p.SSOEmail = true, link.Email
+	p.SSOGiven, err = h.system.SSOGiven(c.Request().Context(), who.User, link)
 	return err
 }
 
 // again shows the page with what was wrong with one of its forms; what can't
 // be told there is passed on.
 func (h *Account) again(c echo.Context, who models.SignedIn, cause error, fill func(p *views.AccountProps)) error {
-	fields := models.FieldsOf(cause)
-	if scripted(c) || len(fields) == 0 {
+	fields, conflict := models.FieldsOf(cause), models.CodeOf(cause) == models.CodeConflict
+	if scripted(c) || len(fields) == 0 && !conflict {
 		return cause
 	}
 	p, err := h.props(c, who)
 	if err != nil {
 		return err
+	}
+	if conflict {
+		p.Frame.Flash = append(p.Frame.Flash, ui.Message{Tone: ui.Bad, Text: sentence(cause)})
+		return Render(c, http.StatusConflict, views.Account(p))
 	}
 	p.Problems = fields
 	fill(&p)

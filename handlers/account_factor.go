@@ -13,7 +13,7 @@ import (
 // BeginFactor makes a secret and leads to the page that shows it.
 func (h *Account) BeginFactor(c echo.Context, who models.SignedIn) error {
 	if err := h.identity.BeginFactor(c.Request().Context(), who); err != nil {
-		return err
+		return h.again(c, who, err, func(*views.AccountProps) {})
 	}
 	return c.Redirect(http.StatusSeeOther, views.FactorURL)
 }

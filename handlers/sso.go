@@ -84,6 +84,19 @@ func (h *Account) ConnectSSO(c echo.Context, who models.SignedIn) error {
 	return onward(c, h.identity.SSOLabel(), address)
 }
 
+// DisconnectSSO ends the connection, for whoever knows the password.
+func (h *Account) DisconnectSSO(c echo.Context, who models.SignedIn) error {
+	in, err := form(c)
+	if err != nil {
+		return err
+	}
+	ended, err := h.identity.DisconnectSSO(c.Request().Context(), who, in.values.Get("password"))
+	if err != nil {
+		return h.again(c, who, err, func(p *views.AccountProps) { p.Refused = views.FormSSO })
+	}
+	return h.leave(c, views.AccountURL, ui.Good, "Single sign-on is disconnected. You sign in with your password from now on."+endedText(ended))
+}
+
 // onward leads from a posted form to another site. A redirect would be refused
 // by our own content policy, which lets forms go nowhere else.
 func onward(c echo.Context, label, address string) error {

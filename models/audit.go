@@ -45,6 +45,7 @@ const (
 	ActionMemberEnable   Action = "member.enable"
 	ActionMemberRemove   Action = "member.remove"
 	ActionAccountLink    Action = "user.sso_link"
+	ActionAccountUnlink  Action = "user.sso_unlink"
 	ActionConfigChange   Action = "provider.configure"
 	ActionQuotaRepair    Action = "quota.repair"
 	ActionCloudDisable   Action = "cloud.disable"
@@ -71,7 +72,7 @@ var Actions = slices.Concat([]Action{
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
 	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
-	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionTokenCreate, ActionTokenRevoke,
+	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionAccountUnlink, ActionTokenCreate, ActionTokenRevoke,
 	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionMemberJoin, ActionMemberRole,
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
 	ActionAccessRefused, ActionConfigChange, ActionQuotaRepair,

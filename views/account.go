@@ -15,6 +15,7 @@ const (
 	FormPassword AccountForm = "password"
 	FormFactor   AccountForm = "factor"
 	FormToken    AccountForm = "token"
+	FormSSO      AccountForm = "sso"
 )
 
 // AccountURL is the user's own page; FactorURL sets up the second factor.
@@ -63,6 +64,7 @@ type AccountProps struct {
 	SSOLabel     string
 	SSOConnected bool
 	SSOEmail     string
+	SSOGiven     models.SSOGiven // by it alone
 	TokenDaysMax int
 	// Refused is the form that came back, Problems what is wrong with it.
 	Refused  AccountForm

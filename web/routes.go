@@ -55,6 +55,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	account.POST("/second-factor/confirm", s.SignedIn(h.Account.ConfirmFactor))
 	account.POST("/second-factor/off", s.SignedIn(h.Account.EndFactor))
 	account.POST("/sso", s.SignedIn(h.Account.ConnectSSO))
+	account.POST("/sso/disconnect", s.SignedIn(h.Account.DisconnectSSO))
 	account.POST("/tokens", s.SignedIn(h.Account.MakeToken))
 	account.POST("/tokens/:id/revoke", s.SignedIn(h.Account.RevokeToken))
 

@@ -45,6 +45,36 @@ func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, 
 	return s.system.ChangePassword(ctx, who, oldHash, hash)
 }
 
+// ownsPassword refuses an account that signs in by single sign-on alone: its
+// second factor is the provider's to ask for, and without a password it could
+// never turn one of ours off again.
+func (s *Service) ownsPassword(ctx context.Context, who models.SignedIn) error {
+	if s.sso == nil {
+		return nil
+	}
+	hash, err := s.system.PasswordHash(ctx, who.User.ID)
+	if err == nil && hash == "" {
+		return models.Conflict("This account signs in with " + s.sso.Label + " alone. Set up a second factor there.")
+	}
+	return err
+}
+
+// DisconnectSSO ends the connection with the identity provider for whoever
+// knows the password, which is the way in from then on. It says how many other
+// sessions it ended.
+func (s *Service) DisconnectSSO(ctx context.Context, who models.SignedIn, password string) (ended int, err error) {
+	if s.sso == nil {
+		return 0, errNoSSO
+	}
+	if _, err := s.system.Identity(ctx, who.User.ID, s.sso.Issuer); err != nil {
+		return 0, err
+	}
+	if _, err := s.checkPassword(ctx, who, password, "password", models.ActionAccountUnlink); err != nil {
+		return 0, err
+	}
+	return s.system.DisconnectIdentity(ctx, who, s.sso.Issuer)
+}
+
 // passwordProblem says what is wrong with a password that somebody chooses, or
 // "".
 func passwordProblem(password string) string {

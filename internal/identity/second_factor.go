@@ -212,6 +212,9 @@ type Enrolment struct {
 // BeginFactor makes a secret for an authenticator app. It asks nobody for a
 // code until ConfirmFactor.
 func (s *Service) BeginFactor(ctx context.Context, who models.SignedIn) error {
+	if err := s.ownsPassword(ctx, who); err != nil {
+		return err
+	}
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: issuer, AccountName: who.User.Email})
 	if err != nil {
 		return fmt.Errorf("make a second factor: %w", err)
