@@ -204,6 +204,22 @@ func (v *VCenter) DropConnections() {
 	}
 }
 
+// DropScreens cuts every open screen without a word, as a host does whose
+// agents restart or whose machines move to another.
+func (v *VCenter) DropScreens() {
+	v.mu.Lock()
+	var open []*screen
+	for _, res := range v.residents {
+		if res.screen != nil {
+			open = append(open, res.screen)
+		}
+	}
+	v.mu.Unlock()
+	for _, s := range open {
+		s.cut()
+	}
+}
+
 // failingCall is a call whose task shall fail.
 type failingCall struct {
 	method string

@@ -82,6 +82,7 @@ type FaultRequest struct {
 	Fail            []Fault `json:"fail,omitempty"`
 	DropSessions    bool    `json:"drop_sessions,omitempty"`
 	DropConnections bool    `json:"drop_connections,omitempty"`
+	DropScreens     bool    `json:"drop_screens,omitempty"`
 	Hang            string  `json:"hang,omitempty"`      // duration
 	LockDoor        string  `json:"lock_door,omitempty"` // a machine's name: its guest uses the CD
 }
@@ -131,6 +132,9 @@ func (v *VCenter) apply(req FaultRequest) error {
 	}
 	if req.DropSessions {
 		v.DropSessions()
+	}
+	if req.DropScreens {
+		v.DropScreens()
 	}
 	if req.LockDoor != "" {
 		for _, ref := range v.residentRefs() {

@@ -90,6 +90,15 @@ func (s *screen) disconnect() {
 	}
 }
 
+// cut takes every viewer's connection away; the screen keeps its text.
+func (s *screen) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for v := range s.viewers {
+		_ = v.ws.NetConn().Close()
+	}
+}
+
 // halt ends the screen for good: the machine is off.
 func (s *screen) halt() {
 	s.mu.Lock()

@@ -17,6 +17,8 @@ const PATIENCE_MS = 15_000; // for a ticket, and for a picture after it
 const FEW = 5; // tries that need no words in the middle of the screen
 const STEADY_MS = 10_000; // a connection that held so long was a good one
 const CROWDED_MS = 10_000;
+const SPARE = 5; // connections that a browser keeps to one portal, beside the event stream's
+const SPARE_MS = 2_000; // for each of them to answer, once the line has been silent
 
 class Refusal extends Error {
   constructor(status, told, retryAfter) {
@@ -46,11 +48,12 @@ export class Connection {
   #told = {}; // the last notice
   #id = ""; // of our console at the portal: what a resume puts an end to
   #takeover = false;
+  #suspect = false; // the line was silent; what else goes over it may be dead
   #heart;
 
   // hooks: connecting(resuming), connected(client, mode), picture(awayMs),
   // lost(), trying(ms, tries), over(ending), off(first), forbidden(told),
-  // occupied(viewers), viewers(list), notice(n), latency(ms), keep().
+  // occupied(viewers), viewers(list), notice(n), latency(ms), keep(), weeded().
   constructor({ ticketURL, novnc, screen, hooks }) {
     this.#ticketURL = ticketURL;
     this.#novnc = novnc;
@@ -135,8 +138,18 @@ export class Connection {
   #lose() {
     this.#lostAt ||= performance.now();
     this.#drop();
+    this.#suspect = true;
     this.#hooks.lost();
     this.#retry();
+  }
+
+  // #weed makes the browser let go of connections that are as dead as the one
+  // just lost: it would send a request over one after the other, and each would
+  // wait for long. A request that is given up takes its connection along; where
+  // all are well, this takes no longer than an answer does.
+  #weed() {
+    const one = () => fetch(this.#novnc, { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(SPARE_MS) });
+    return Promise.allSettled(Array.from({ length: SPARE }, one));
   }
 
   #retry() {
@@ -164,6 +177,12 @@ export class Connection {
     const mine = ++this.#turn;
     this.#hooks.connecting(this.#tries > 0 || this.#lostAt > 0);
     try {
+      if (this.#suspect) {
+        await this.#weed();
+        if (mine !== this.#turn) return;
+        this.#suspect = false;
+        this.#hooks.weeded();
+      }
       const [{ default: RFB }, ticket] = await Promise.all([this.#load(), this.#askTicket()]);
       if (mine !== this.#turn) return;
       this.#takeover = false;

@@ -51,6 +51,8 @@ function consolePage(root) {
         tools(false);
         people.latency(null);
       },
+      // The event stream went over the same line.
+      weeded: () => document.body.dispatchEvent(new CustomEvent("mw:reopen")),
       trying: (ms, long) => notice.trying(ms, long),
       over,
       off,

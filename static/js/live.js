@@ -8,14 +8,17 @@
 //	mw:all                                         we may have missed something
 //
 // Changes are gathered for a moment, so that a busy task costs a few requests
-// a second at most. While the tab is hidden the stream is closed.
+// a second at most. While the tab is hidden the stream is closed. A script that
+// finds the portal's connections dead has it opened anew by mw:reopen.
 const GATHER_MS = 400;
+const AGAIN_MS = 5_000; // after an answer that is no stream: a balancer's, say
 
 export function live(root) {
   const url = root.body.dataset.events;
   if (!url) return;
   let source = null;
   let timer = 0;
+  let again = 0;
   const changed = new Map();
 
   const tell = (name) => root.body.dispatchEvent(new CustomEvent(name));
@@ -54,12 +57,25 @@ export function live(root) {
       // during a gap, was told to nobody.
       tell("mw:all");
     };
+    // A broken stream the browser opens again by itself, a refused one never.
+    source.onerror = () => {
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      again = setTimeout(() => { if (!root.hidden) open(); }, AGAIN_MS);
+    };
   }
 
   function close() {
+    clearTimeout(again);
     source?.close();
     source = null;
   }
+
+  root.body.addEventListener("mw:reopen", () => {
+    if (!source) return;
+    close();
+    open();
+  });
 
   root.addEventListener("visibilitychange", () => (root.hidden ? close() : open()));
   addEventListener("pagehide", close);
