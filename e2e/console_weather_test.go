@@ -18,19 +18,21 @@ import (
 // and the portal.
 type reached struct {
 	*testkit.Browser
+	site    *testkit.Site
+	node    *testkit.Process
 	line    *line
 	vcenter *testkit.LabVCenter
 	visitor *testkit.Visitor
 	page    string // of the machine
 }
 
-func reach(t *testing.T, shots string, idle time.Duration) reached {
+func reach(t *testing.T, database string, idle time.Duration) reached {
 	t.Helper()
 	v := testkit.RunLabVCenter(t, "--name", "east", "--clone-delay", "100ms", "--guest-boot-delay", "100ms")
-	s := testkit.NewSite(t, "sqlite://"+filepath.Join(t.TempDir(), "portal.db"), map[string]*testkit.LabVCenter{"east": v})
+	s := testkit.NewSite(t, database, map[string]*testkit.LabVCenter{"east": v})
 	behind := testkit.FreeAddr(t)
 	l := newLine(t, s.Addr(), behind, idle)
-	s.StartNode("only", behind)
+	node := s.StartNode("first", behind)
 	s.SetPassword("user@acme.example")
 	visitor := testkit.NewVisitor(t, "http://"+s.Addr())
 	visitor.SignIn(t, "user@acme.example", testkit.SitePassword)
@@ -46,8 +48,10 @@ func reach(t *testing.T, shots string, idle time.Duration) reached {
 	b.Until("connected", operates)
 	testkit.Eval[bool](b, record)
 	b.Until("it is told its latency", "document.querySelector('[data-console-latency]').textContent")
-	return reached{Browser: b, line: l, vcenter: v, visitor: visitor, page: page}
+	return reached{Browser: b, site: s, node: node, line: l, vcenter: v, visitor: visitor, page: page}
 }
+
+func onFile(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "portal.db") }
 
 // types says that keys typed now show on the screen.
 func (r reached) types(t *testing.T, what string) {
@@ -62,7 +66,7 @@ func (r reached) types(t *testing.T, what string) {
 // itself, greys the last frame, and comes back over a new one.
 func TestConsoleLeavesAFrozenLine(t *testing.T) {
 	t.Parallel()
-	r := reach(t, "frozen", 0)
+	r := reach(t, onFile(t), 0)
 	r.types(t, "typed before")
 	tickets := `performance.getEntriesByType('resource').filter(e => e.name.endsWith('/console/ticket')).length`
 	before := testkit.Eval[int](r.Browser, tickets)
@@ -97,7 +101,7 @@ func TestConsoleLeavesAFrozenLine(t *testing.T) {
 func TestConsoleOutlivesABalancersIdleCut(t *testing.T) {
 	t.Parallel()
 	const idle = 20 * time.Second
-	r := reach(t, "idle", idle)
+	r := reach(t, onFile(t), idle)
 	// Beside the page a client that says hello, and then nothing, ever.
 	a, err := r.visitor.Post(r.page+"/console/ticket", map[string][]string{"mode": {"view"}})
 	var ticket struct{ Ticket, URL string }
@@ -158,7 +162,7 @@ func TestConsoleOutlivesABalancersIdleCut(t *testing.T) {
 // screen goes without a word, and there is none for a while.
 func TestConsoleFollowsAMachineThatMoves(t *testing.T) {
 	t.Parallel()
-	r := reach(t, "moves", 0)
+	r := reach(t, onFile(t), 0)
 	for _, fault := range []string{"", "HostNotConnected", "InvalidHostState"} {
 		r.types(t, "typed before")
 		testkit.Eval[bool](r.Browser, "delete document.querySelector('[data-console]').dataset.resumedMs")
@@ -169,4 +173,31 @@ func TestConsoleFollowsAMachineThatMoves(t *testing.T) {
 		r.Until("back by itself, "+fault, operates+" && "+sameLoad+" && document.querySelector('[data-console]').dataset.resumedMs")
 	}
 	r.types(t, "typed after")
+}
+
+// A node that is told to go (SIGTERM) sends its pages to another one first.
+func TestConsoleMovesOffANodeThatGoes(t *testing.T) {
+	t.Parallel()
+	r := reach(t, testkit.PostgresURL(t), 0)
+	other := testkit.FreeAddr(t)
+	r.site.StartNode("second", other)
+	// From the next socket on, the page tells how each one ended.
+	testkit.Eval[bool](r.Browser, `(() => { window.codes = []
+		WebSocket = new Proxy(WebSocket, {construct(W, a) { const s = new W(...a); s.addEventListener('close', e => window.codes.push(e.code)); return s }})
+		return true })()`)
+	r.line.cut()
+	const back = operates + " && " + sameLoad + " && document.querySelector('[data-console]').dataset.resumedMs"
+	r.Until("back on the first node", back)
+	testkit.Eval[bool](r.Browser, "window.codes = [], delete document.querySelector('[data-console]').dataset.resumedMs")
+	r.line.lead(other)
+	if !r.node.Stop(20 * time.Second) {
+		t.Error("the node did not end by itself")
+	}
+	r.Until("back on the second node", back)
+	if codes := testkit.Eval[string](r.Browser, "window.codes.join()"); codes != "1012" {
+		t.Errorf("the sockets ended with %q, want one 1012", codes)
+	}
+	r.types(t, "typed there")
+	away := testkit.Eval[float64](r.Browser, "Number(document.querySelector('[data-console]').dataset.resumedMs)")
+	t.Logf("%.0f ms without a picture", away)
 }

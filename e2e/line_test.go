@@ -10,13 +10,13 @@ import (
 // line is what lies between a browser and a portal: a balancer that cuts what
 // is idle, a network that freezes or breaks.
 type line struct {
-	target string
-	idle   time.Duration // 0: never
-	ended  chan struct{} // the test is over
+	idle  time.Duration // 0: never
+	ended chan struct{} // the test is over
 
-	mu    sync.Mutex
-	calls map[*call]struct{}
-	cuts  int // of idle calls
+	mu     sync.Mutex
+	target string
+	calls  map[*call]struct{}
+	cuts   int // of idle calls
 }
 
 // call is one connection through the line.
@@ -54,7 +54,10 @@ func newLine(t *testing.T, address, target string, idle time.Duration) *line {
 }
 
 func (l *line) carry(near net.Conn) {
-	far, err := net.DialTimeout("tcp", l.target, 5*time.Second)
+	l.mu.Lock()
+	target := l.target
+	l.mu.Unlock()
+	far, err := net.DialTimeout("tcp", target, 5*time.Second)
 	if err != nil {
 		_ = near.Close()
 		return
@@ -132,6 +135,13 @@ func (l *line) cut() {
 	for c := range l.calls {
 		c.hangUp()
 	}
+}
+
+// lead passes new connections on to another target.
+func (l *line) lead(target string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = target
 }
 
 // idleCuts is how many connections were cut for being idle.

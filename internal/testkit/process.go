@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,9 +119,9 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// Stop asks it to end, as Ctrl-C does, and reports whether it went by itself.
+// Stop asks it to end, as an update does, and reports whether it went by itself.
 func (p *Process) Stop(patience time.Duration) bool {
-	_ = p.Cmd.Process.Signal(os.Interrupt)
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
 	return p.Wait(patience)
 }
 
