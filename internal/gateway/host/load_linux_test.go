@@ -173,6 +173,8 @@ func TestDriftIsRepairedAndTold(t *testing.T) {
 	r := newRig(t)
 	a := r.machine(0, "10.0.0.5")
 	r.orgs[0].Services = []edge.Service{service("web", 1, edge.ProtocolTCP, "203.0.113.11", 80, a)}
+	key, _ := wireguardKeys(t)
+	r.orgs[0].VPN = &edge.VPN{ID: "vpn", PublicIP: "203.0.113.12", Port: 51820, PrivateKey: key, CIDR: "10.9.0.0/24", Address: "10.9.0.1"}
 	r.start()
 	r.want()
 	ns := namespaceOf(r.orgs[0].Key)
@@ -196,6 +198,7 @@ func TestDriftIsRepairedAndTold(t *testing.T) {
 	harm("a deleted table", "nft", "delete", "table", "ip", "mw")
 	harm("a removed address", "ip", "addr", "del", "203.0.113.11/32", "dev", "up0")
 	harm("a deleted interface", "ip", "link", "del", "net1")
+	harm("a deleted tunnel", "ip", "link", "del", "wg0")
 	harm("a sysctl", "sysctl", "-w", "net.ipv4.ip_nonlocal_bind=0")
 	harm("a deleted rule", "ip", "rule", "del", "priority", "100")
 	now, is := haproxy{ns: ns, key: r.orgs[0].Key, socket: filepath.Join(r.sockets, r.orgs[0].Key+".sock")}.running(t.Context())

@@ -56,29 +56,10 @@ const (
 	clientTwo     = "198.51.100.8"
 )
 
-// needNamespaces says in one line where the host can't, and fails in CI.
-func needNamespaces(tb testing.TB) {
-	tb.Helper()
-	ns := namespaceOf("probe-" + randomName())
-	_, err := ns.ensure()
-	if err == nil {
-		_, err = ns.settle()
-		_ = ns.remove()
-	}
-	if err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("network namespaces can't be made here: %v", err)
-	}
-	tb.Skipf("network namespaces can't be made here: %v", err)
-}
-
 func randomName() string { return strings.ToLower(rand.Text()[:6]) }
 
 func newRig(tb testing.TB) *rig {
 	tb.Helper()
-	needNamespaces(tb)
 	id := randomName()
 	r := &rig{t: tb, id: id, portal: newPortal()}
 	dir, err := os.MkdirTemp("/tmp", "mwt-"+id+"-") //nolint:usetesting // paths of sockets have to be short
