@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"maps"
 	"slices"
 )
 
@@ -26,60 +27,51 @@ type auditWord struct {
 
 func (auditWord) TableName() string { return "audit_words" }
 
-// nextBlock is the first block of the org that the search index doesn't have.
-func (r *Reader) nextBlock(org OrgID) (int64, error) {
-	var rows []auditBlock
-	err := r.tx.Where("org_id = ?", org).Order("block DESC").Limit(1).Find(&rows).Error
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	return rows[0].Block + 1, nil
-}
-
-// IndexHistory makes the org's next blocks findable, at most so many, and says
-// how many it made. Two nodes at once do no harm: the second's insert is
-// refused, and nothing of it kept.
+// IndexHistory makes the org's sealed events findable: at most so many blocks,
+// and what is behind the last of them. It says how many blocks it made. Two
+// nodes at once do no harm: the second's change is refused, and nothing of it
+// kept.
 func (s *System) IndexHistory(ctx context.Context, org OrgID, most int) (made int, err error) {
 	for made < most {
 		var (
-			block  auditBlock
-			events []AuditEvent
-			full   bool
+			tail   auditTail
+			stored bool
+			rows   []LinkedEvent
 		)
 		err := s.Look(ctx, org, func(r *Reader) error {
-			next, err := r.nextBlock(org)
-			if err != nil {
+			if tail, stored, err = r.tailOf(org); err != nil {
 				return err
 			}
-			block = auditBlock{OrgID: org, Block: next}
-			rows, err := r.Links(next*blockSize, blockSize)
-			if err != nil || len(rows) < blockSize {
-				return err
-			}
-			full = true
-			for i := range rows {
-				if rows[i].Event == nil { // archived, or gone: there is nothing to find
-					events = append(events, AuditEvent{ID: rows[i].Link.EventID})
-					continue
-				}
-				events = append(events, *rows[i].Event)
-			}
-			return nil
+			rows, err = r.Links(tail.indexed(), blockSize-tail.Events)
+			return err
 		})
-		if err != nil || !full {
+		if err != nil || len(rows) == 0 && stored {
 			return made, err
 		}
-		rows := block.index(events)
-		err = s.Within(ctx, org, SystemActor, func(w *Writer) error {
-			if err := w.tx.Create(&block).Error; err != nil {
-				return taken(err, "This block has been indexed meanwhile.")
-			}
-			return w.tx.CreateInBatches(rows, indexAtOnce).Error
-		})
-		if CodeOf(err) == CodeConflict {
-			continue
-		}
+		next := tail
+		found, err := next.add(rows)
 		if err != nil {
+			return made, err
+		}
+		full := next.Events == blockSize
+		err = s.Within(ctx, org, SystemActor, func(w *Writer) error {
+			if full {
+				block, words := next.close(found)
+				if err := w.tx.Create(&block).Error; err != nil {
+					return taken(err, "This block has been indexed meanwhile.")
+				}
+				if err := w.tx.CreateInBatches(words, indexAtOnce).Error; err != nil {
+					return err
+				}
+			} else {
+				next.Words = encodeTail(found)
+			}
+			return w.putTail(next, tail, stored)
+		})
+		switch {
+		case CodeOf(err) == CodeConflict:
+			continue
+		case err != nil || !full:
 			return made, err
 		}
 		made++
@@ -87,37 +79,59 @@ func (s *System) IndexHistory(ctx context.Context, org OrgID, most int) (made in
 	return made, nil
 }
 
+// putTail stores the org's next tail in the place of the one that it follows.
+func (w *Writer) putTail(next, last auditTail, stored bool) error {
+	if !stored {
+		return taken(w.tx.Create(&next).Error, "The history has been indexed meanwhile.")
+	}
+	done := w.tx.Model(&auditTail{}).Where("org_id = ? AND block = ? AND events = ?", last.OrgID, last.Block, last.Events).Updates(map[string]any{
+		"block": next.Block, "events": next.Events, "low_id": next.LowID, "high_id": next.HighID, "words": next.Words})
+	if done.Error == nil && done.RowsAffected == 0 {
+		return Conflict("The history has been indexed meanwhile.")
+	}
+	return done.Error
+}
+
 // indexAtOnce is how many words go into one statement.
 const indexAtOnce = 1000
 
-// index fills in the block's ends, and returns its words in order.
-func (b *auditBlock) index(events []AuditEvent) []auditWord {
+// add counts in the events that follow, and returns all of the tail's words.
+func (t *auditTail) add(rows []LinkedEvent) (map[string]*places, error) {
 	found := map[string]*places{}
-	for n := range events {
-		e := &events[n]
-		if b.LowID == "" || e.ID < b.LowID {
-			b.LowID = e.ID
-		}
-		b.HighID = max(b.HighID, e.ID)
-		if e.Action == "" {
-			continue
-		}
-		for word := range e.words() {
-			if found[word] == nil {
-				found[word] = &places{}
-			}
-			found[word].add(n)
-		}
-	}
-	rows := make([]auditWord, 0, len(found))
-	for word, p := range found {
-		rows = append(rows, auditWord{OrgID: b.OrgID, Block: b.Block, Word: word, Places: p.encode()})
-	}
-	slices.SortFunc(rows, func(a, b auditWord) int {
-		if a.Word < b.Word {
-			return -1
-		}
-		return 1
+	err := eachTailWord(t.Words, func(word, at []byte) {
+		p := decodePlaces(at)
+		found[string(word)] = &p
 	})
-	return rows
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		id := row.Link.EventID
+		if t.Events == 0 {
+			t.LowID, t.HighID = id, id
+		}
+		t.LowID, t.HighID = min(t.LowID, id), max(t.HighID, id)
+		if row.Event != nil { // else archived, or gone: there is nothing to find
+			for word := range row.Event.words() {
+				if found[word] == nil {
+					found[word] = &places{}
+				}
+				found[word].add(t.Events)
+			}
+		}
+		t.Events++
+	}
+	return found, nil
+}
+
+// close makes a block of a tail that is full, and has the next one begin. The
+// words are in order.
+func (t *auditTail) close(found map[string]*places) (auditBlock, []auditWord) {
+	block := auditBlock{OrgID: t.OrgID, Block: t.Block, LowID: t.LowID, HighID: t.HighID}
+	words := make([]auditWord, 0, len(found))
+	for _, word := range slices.Sorted(maps.Keys(found)) {
+		words = append(words, auditWord{OrgID: t.OrgID, Block: t.Block, Word: word, Places: found[word].encode()})
+	}
+	*t = auditTail{OrgID: t.OrgID, Block: t.Block + 1, HighID: t.HighID, Words: []byte{}}
+	return block, words
 }

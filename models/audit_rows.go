@@ -47,6 +47,31 @@ func (r *Reader) linkedRows(q *gorm.DB, limit int) (list []LinkedEvent, err erro
 	return list, rows.Err()
 }
 
+// eventRows reads eventColumns.
+func (r *Reader) eventRows(q *gorm.DB) (list []AuditEvent, err error) {
+	rows, err := q.Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var cells [21]any // those of a link stay empty
+	var to [17]any
+	for i := range to {
+		to[i] = &cells[i+4]
+	}
+	for rows.Next() {
+		if err := rows.Scan(to[:]...); err != nil {
+			return nil, err
+		}
+		l, err := linkedRow(&cells)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *l.Event)
+	}
+	return list, rows.Err()
+}
+
 func linkedRow(cells *[21]any) (l LinkedEvent, err error) {
 	if cells[0] != nil {
 		n, ok := cells[0].(int64)

@@ -124,6 +124,13 @@ func outcomeWord(o Outcome) string { return "outcome=" + string(o) }
 // words are the event's. Its own id, its object's and its request's are not
 // among them: these have indexes of their own, and nearly every one is unique.
 func (e *AuditEvent) words() words {
+	w := e.fieldWords()
+	e.addDocuments(w)
+	return w
+}
+
+// fieldWords come first, and count whatever the documents have.
+func (e *AuditEvent) fieldWords() words {
 	w := words{}
 	w.add(actionWord(e.Action))
 	w.add(outcomeWord(e.Outcome))
@@ -134,94 +141,10 @@ func (e *AuditEvent) words() words {
 	if !isID(e.ObjectID) {
 		w.text(e.ObjectID)
 	}
-	w.document(e.Before)
-	w.document(e.After)
 	return w
 }
 
-// term is what a word has to be, or to begin with.
-type term struct {
-	word  string
-	exact bool
-}
-
-// above is behind every word that begins with the term's.
-func (t term) above() string { return t.word + "\U0010FFFF" }
-
-func (t term) in(w words) bool {
-	if _, ok := w[t.word]; ok || t.exact {
-		return ok
-	}
-	for word := range w {
-		if strings.HasPrefix(word, t.word) {
-			return true
-		}
-	}
-	return false
-}
-
-// terms are what every event that the filter lets through has among its words.
-func (f EventFilter) terms() []term {
-	var list []term
-	if f.Action != "" {
-		list = append(list, term{actionWord(f.Action), true})
-	}
-	if f.Outcome != "" {
-		list = append(list, term{outcomeWord(f.Outcome), true})
-	}
-	seen := map[string]bool{}
-	for _, text := range [...]string{f.Actor, f.Object, f.Text} {
-		eachRun(text, func(run string) {
-			if run = clip(run); !seen[run] {
-				seen[run] = true
-				list = append(list, term{word: run})
-			}
-		})
-	}
-	return list
-}
-
-// wordless says whether a text was asked for that has no word in it, and so
-// is nowhere.
-func (f EventFilter) wordless() bool {
-	for _, text := range [...]string{f.Actor, f.Object, f.Text} {
-		found := text == ""
-		eachRun(text, func(string) { found = true })
-		if !found {
-			return true
-		}
-	}
-	return false
-}
-
-// Matches says whether the filter lets the event through.
-func (f EventFilter) Matches(e *AuditEvent) bool {
-	switch {
-	case f.Action != "" && e.Action != f.Action, f.Outcome != "" && e.Outcome != f.Outcome,
-		!f.From.IsZero() && e.At.Before(f.From), !f.To.IsZero() && !e.At.Before(f.To),
-		f.Actor != "" && !says(e.ActorName, f.Actor),
-		f.Object != "" && e.ObjectID != f.Object && !says(e.ObjectName, f.Object):
-		return false
-	case f.Text == "":
-		return true
-	}
-	w := e.words()
-	for _, id := range [...]string{string(e.ID), e.ObjectID, e.RequestID} {
-		w[strings.ToLower(id)] = struct{}{}
-	}
-	found := true
-	eachRun(f.Text, func(run string) { found = found && term{word: clip(run)}.in(w) })
-	return found && !(EventFilter{Text: f.Text}).wordless()
-}
-
-// says whether each word that is asked for begins one of the text's.
-func says(text, asked string) bool {
-	w := words{}
-	w.text(text)
-	found, asks := true, false
-	eachRun(asked, func(run string) {
-		asks = true
-		found = found && term{word: clip(run)}.in(w)
-	})
-	return found && asks
+func (e *AuditEvent) addDocuments(w words) {
+	w.document(e.Before)
+	w.document(e.After)
 }
