@@ -124,6 +124,7 @@ type AuditEvent struct {
 	After      string // canonical JSON or ""
 	RequestID  string
 	Body       string
+	linked     bool // known to be in the chain; else nobody has looked
 }
 
 // Event is what a change says of itself.

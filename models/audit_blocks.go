@@ -252,8 +252,11 @@ func (h *hunt) at(sequences []int64) ([]AuditEvent, error) {
 	}
 	links := h.withinIDs(h.r.among(h.r.tx.Model(&AuditLink{}).Where("audit_links.org_id = ?", h.org), "audit_links.sequence", sequences))
 	if len(sequences) <= 2*h.wanted {
-		return h.r.eventRows(links.Select(eventColumns).
-			Joins("JOIN audit_events ON audit_events.id = audit_links.event_id AND audit_events.org_id = audit_links.org_id"))
+		join := "JOIN audit_events ON audit_events.id = audit_links.event_id AND audit_events.org_id = audit_links.org_id"
+		if h.r.db.kind == SQLite { // the links first, and each event by its id: its planner may think little of both
+			join = "CROSS JOIN audit_events ON audit_events.id = audit_links.event_id AND +audit_events.org_id = audit_links.org_id"
+		}
+		return linked(h.r.shownRows(links.Joins(join)))
 	}
 	// Many: in order, until there are enough.
 	var ids []EventID
@@ -264,8 +267,8 @@ func (h *hunt) at(sequences []int64) ([]AuditEvent, error) {
 	var rows []AuditEvent
 	matching := 0
 	for some := range slices.Chunk(ids, h.wanted) {
-		var part []AuditEvent
-		if err := h.r.tx.Omit("body").Where("org_id = ? AND id IN ?", h.org, some).Find(&part).Error; err != nil {
+		part, err := linked(h.r.shownRows(h.r.tx.Model(&AuditEvent{}).Where("audit_events.org_id = ? AND audit_events.id IN ?", h.org, some)))
+		if err != nil {
 			return nil, err
 		}
 		for i := range part {
@@ -278,6 +281,14 @@ func (h *hunt) at(sequences []int64) ([]AuditEvent, error) {
 		}
 	}
 	return rows, nil
+}
+
+// linked notes that these were found by their links.
+func linked(rows []AuditEvent, err error) ([]AuditEvent, error) {
+	for i := range rows {
+		rows[i].linked = true
+	}
+	return rows, err
 }
 
 // withinIDs is within, for links.

@@ -151,12 +151,17 @@ func (r *Reader) linksOf(ids []EventID) (map[EventID]AuditLink, error) {
 
 // Sealed says which of the events have their place in the chain.
 func (r *Reader) Sealed(events []AuditEvent) (map[EventID]bool, error) {
-	ids := make([]EventID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID
+	sealed := make(map[EventID]bool, len(events))
+	var ids []EventID
+	for i := range events {
+		if sealed[events[i].ID] = events[i].linked; !events[i].linked {
+			ids = append(ids, events[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return sealed, nil
 	}
 	links, err := r.linksOf(ids)
-	sealed := make(map[EventID]bool, len(links))
 	for id := range links {
 		sealed[id] = true
 	}

@@ -13,9 +13,11 @@ import (
 
 const (
 	linkColumns  = "audit_links.sequence, audit_links.event_id, audit_links.previous_hash, audit_links.hash"
-	eventColumns = "audit_events.id, audit_events.org_id, audit_events.at, audit_events.actor_kind, audit_events.actor_id, audit_events.actor_name, " +
+	eventColumns = shownColumns + ", audit_events.body"
+	// shownColumns are what a page shows of an event.
+	shownColumns = "audit_events.id, audit_events.org_id, audit_events.at, audit_events.actor_kind, audit_events.actor_id, audit_events.actor_name, " +
 		"audit_events.session_id, audit_events.source, audit_events.action, audit_events.object_kind, audit_events.object_id, audit_events.object_name, " +
-		"audit_events.outcome, audit_events.before, audit_events.after, audit_events.request_id, audit_events.body"
+		"audit_events.outcome, audit_events.before, audit_events.after, audit_events.request_id"
 )
 
 // linkedRows reads linkColumns and eventColumns. Either may be missing, not both.
@@ -47,15 +49,15 @@ func (r *Reader) linkedRows(q *gorm.DB, limit int) (list []LinkedEvent, err erro
 	return list, rows.Err()
 }
 
-// eventRows reads eventColumns.
-func (r *Reader) eventRows(q *gorm.DB) (list []AuditEvent, err error) {
-	rows, err := q.Rows()
+// shownRows reads shownColumns.
+func (r *Reader) shownRows(q *gorm.DB) (list []AuditEvent, err error) {
+	rows, err := q.Select(shownColumns).Rows()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var cells [21]any // those of a link stay empty
-	var to [17]any
+	var cells [21]any // what is not asked for stays empty
+	var to [16]any
 	for i := range to {
 		to[i] = &cells[i+4]
 	}

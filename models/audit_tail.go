@@ -131,8 +131,13 @@ func (h *hunt) byTail() error {
 	}
 	// Its link is asked for event by event: as a join, the planner would now
 	// and then begin with all of the links.
-	return h.scan(h.likely(h.events()).Where(h.id()+" >= "+bound, args...).Where(
-		"COALESCE((SELECT sequence FROM audit_links WHERE audit_links.event_id = audit_events.id), ?) > ?", int64(1)<<62, tail.indexed()))
+	rest := h.likely(h.events()).Where(h.id()+" >= "+bound, args...).Where(
+		"COALESCE((SELECT sequence FROM audit_links WHERE audit_links.event_id = audit_events.id), ?) > ?", int64(1)<<62, tail.indexed())
+	var some []EventID
+	if err := rest.Session(&gorm.Session{}).Limit(1).Pluck("audit_events.id", &some).Error; err != nil || len(some) == 0 {
+		return err
+	}
+	return h.scan(rest)
 }
 
 // unlinkedFor is how much older than the newest indexed event one may be that
