@@ -173,8 +173,11 @@ func (s *System) EnsureGateways(ctx context.Context) error {
 	return nil
 }
 
-// edgeFor is the live gateway that serves most of the org's clouds; among
-// equals the one with the fewest orgs. One without named clouds serves all.
+// edgeFor is the gateway for a new org: a live one before one that is silent,
+// of these one that serves most of the org's clouds, among equals the one with
+// the fewest orgs. One without named clouds serves all. An org that has its
+// place stays there, whatever is registered later: two gateways with one
+// address would answer for it in turns.
 func (r *Reader) edgeFor(org OrgID) (EdgeID, error) {
 	var edges []Edges
 	if err := r.tx.Where("disabled_at IS NULL").Order("created_at").Find(&edges).Error; err != nil {
@@ -184,7 +187,7 @@ func (r *Reader) edgeFor(org OrgID) (EdgeID, error) {
 	if err := r.tx.Model(&Network{}).Where("org_id = ?", org).Distinct().Pluck("cloud_id", &clouds).Error; err != nil {
 		return "", err
 	}
-	best, bestClouds, bestOrgs := EdgeID(""), -1, int64(0)
+	best, bestLive, bestClouds, bestOrgs := EdgeID(""), false, -1, int64(0)
 	for _, e := range edges {
 		var serves []edgeCloud
 		if err := r.tx.Where("edge_id = ?", e.ID).Find(&serves).Error; err != nil {
@@ -207,8 +210,10 @@ func (r *Reader) edgeFor(org OrgID) (EdgeID, error) {
 		if err := r.tx.Model(&OrgGateway{}).Where("edge_id = ?", e.ID).Count(&orgs).Error; err != nil {
 			return "", err
 		}
-		if n > bestClouds || (n == bestClouds && orgs < bestOrgs) {
-			best, bestClouds, bestOrgs = e.ID, n, orgs
+		live := e.SeenAt != nil && Now().Sub(*e.SeenAt) < GatewaySilence
+		better := n > bestClouds || (n == bestClouds && orgs < bestOrgs)
+		if best == "" || (live && !bestLive) || (live == bestLive && better) {
+			best, bestLive, bestClouds, bestOrgs = e.ID, live, n, orgs
 		}
 	}
 	return best, nil

@@ -110,5 +110,8 @@ func vlans(ns namespace) edge.Feature {
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return edge.Feature{Name: "VLANs", Detail: "load the module 8021q; without it only networks that arrive untagged can be carried"}
 	}
+	if err != nil {
+		return edge.Feature{Name: "VLANs", Detail: err.Error()}
+	}
 	return edge.Feature{Name: "VLANs", Present: true, Detail: "can be made"}
 }

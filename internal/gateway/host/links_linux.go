@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -26,7 +25,9 @@ const proxiedTable = 100
 func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err error) {
 	ns := namespaceOf(org.Key)
 	err = ns.handles(func(in *netlink.Handle, file netns.NsHandle) error {
-		l := linker{host: h, ns: ns, in: in, file: file}
+		l := linker{options: h.options, out: &netlink.Handle{}, in: in, file: file, announce: func(link netlink.Link, addresses []netip.Addr) error {
+			return announce(ns, link.Attrs().Index, link.Attrs().HardwareAddr, addresses)
+		}}
 		lo, err := in.LinkByName("lo")
 		if err != nil {
 			return err
@@ -72,12 +73,30 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 	return changed, failed, err
 }
 
+// links is the part of netlink that is spoken here, on one side of an org's
+// links: the host's or its namespace's.
+type links interface {
+	LinkByName(name string) (netlink.Link, error)
+	LinkAdd(link netlink.Link) error
+	LinkDel(link netlink.Link) error
+	LinkSetUp(link netlink.Link) error
+	AddrList(link netlink.Link, family int) ([]netlink.Addr, error)
+	AddrAdd(link netlink.Link, addr *netlink.Addr) error
+	AddrDel(link netlink.Link, addr *netlink.Addr) error
+	RouteList(link netlink.Link, family int) ([]netlink.Route, error)
+	RouteReplace(route *netlink.Route) error
+	RouteListFiltered(family int, filter *netlink.Route, mask uint64) ([]netlink.Route, error)
+	RuleListFiltered(family int, filter *netlink.Rule, mask uint64) ([]netlink.Rule, error)
+	RuleAdd(rule *netlink.Rule) error
+}
+
 type linker struct {
-	host    *Host
-	ns      namespace
-	in      *netlink.Handle // the org's namespace
-	file    netns.NsHandle
-	changed []string
+	options  Options
+	out      links // the host
+	in       links // the org's namespace
+	file     netns.NsHandle
+	announce func(link netlink.Link, addresses []netip.Addr) error
+	changed  []string
 }
 
 func (l *linker) did(format string, args ...any) {
@@ -87,9 +106,9 @@ func (l *linker) did(format string, args ...any) {
 // uplink is a macvlan: it has its own hardware address on the wire, and can't
 // reach the host underneath.
 func (l *linker) uplink(org edge.Org) error {
-	parent, err := netlink.LinkByName(l.host.options.Uplink)
+	parent, err := l.out.LinkByName(l.options.Uplink)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.host.options.Uplink, err)
+		return fmt.Errorf("%s: %w", l.options.Uplink, err)
 	}
 	link, err := l.link(render.Uplink, func(a netlink.LinkAttrs) netlink.Link {
 		a.ParentIndex = parent.Attrs().Index
@@ -115,7 +134,7 @@ func (l *linker) uplink(org edge.Org) error {
 	if err != nil {
 		return err
 	}
-	if err := announce(l.ns, link.Attrs().Index, link.Attrs().HardwareAddr, fresh); err != nil {
+	if err := l.announce(link, fresh); err != nil {
 		return err
 	}
 	return l.uplinkRoutes(link, parent)
@@ -123,13 +142,13 @@ func (l *linker) uplink(org edge.Org) error {
 
 // uplinkRoutes sends what is on the wire directly, and the rest to the router.
 func (l *linker) uplinkRoutes(link, parent netlink.Link) error {
-	nextHop := l.host.options.NextHop
-	own, err := netlink.AddrList(parent, netlink.FAMILY_V4)
+	nextHop := l.options.NextHop
+	own, err := l.out.AddrList(parent, netlink.FAMILY_V4)
 	if err != nil {
 		return err
 	}
 	if !nextHop.IsValid() {
-		routes, err := netlink.RouteList(parent, netlink.FAMILY_V4)
+		routes, err := l.out.RouteList(parent, netlink.FAMILY_V4)
 		if err != nil {
 			return err
 		}
@@ -170,87 +189,6 @@ func (l *linker) uplinkRoutes(link, parent netlink.Link) error {
 		}
 	}
 	return nil
-}
-
-// network is a VLAN of a trunk, or a link of its own on one that brings no
-// VLANs.
-func (l *linker) network(n edge.Network) error {
-	trunk, err := netlink.LinkByName(l.host.options.Trunks[n.Cloud])
-	if err != nil {
-		return fmt.Errorf("trunk %s: %w", l.host.options.Trunks[n.Cloud], err)
-	}
-	name := render.Link(n)
-	if link, err := l.in.LinkByName(name); err == nil {
-		vlan, is := link.(*netlink.Vlan)
-		if is != (n.VLAN > 0) || is && vlan.VlanId != n.VLAN || link.Attrs().ParentIndex != trunk.Attrs().Index {
-			if err := l.in.LinkDel(link); err != nil {
-				return err
-			}
-		}
-	}
-	link, err := l.link(name, func(a netlink.LinkAttrs) netlink.Link {
-		a.ParentIndex = trunk.Attrs().Index
-		if n.VLAN == 0 {
-			return &netlink.Macvlan{LinkAttrs: a, Mode: netlink.MACVLAN_MODE_BRIDGE}
-		}
-		return &netlink.Vlan{LinkAttrs: a, VlanId: n.VLAN, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
-	})
-	if err != nil {
-		return err
-	}
-	fresh, err := l.addresses(link, map[netip.Prefix]bool{
-		netip.PrefixFrom(netip.MustParseAddr(n.Gateway), netip.MustParsePrefix(n.CIDR).Bits()): true})
-	if err != nil {
-		return err
-	}
-	return announce(l.ns, link.Attrs().Index, link.Attrs().HardwareAddr, fresh)
-}
-
-func (l *linker) tunnel(v edge.VPN) error {
-	link, err := l.in.LinkByName(render.Tunnel)
-	if err != nil {
-		return err
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		if err := l.in.LinkSetUp(link); err != nil {
-			return err
-		}
-	}
-	_, err = l.addresses(link, map[netip.Prefix]bool{
-		netip.PrefixFrom(netip.MustParseAddr(v.Address), netip.MustParsePrefix(v.CIDR).Bits()): true})
-	return err
-}
-
-// vlanPatience is for the kernel, which takes links of a namespace that has
-// just ended away in its own time.
-const vlanPatience = 2 * time.Second
-
-// link finds an interface or makes it, right within the namespace.
-func (l *linker) link(name string, fresh func(netlink.LinkAttrs) netlink.Link) (netlink.Link, error) {
-	link, err := l.in.LinkByName(name)
-	if err != nil {
-		a := netlink.NewLinkAttrs()
-		a.Name, a.Namespace = name, netlink.NsFd(l.file)
-		for deadline := time.Now().Add(vlanPatience); ; time.Sleep(50 * time.Millisecond) {
-			if err = netlink.LinkAdd(fresh(a)); !errors.Is(err, unix.EEXIST) || time.Now().After(deadline) {
-				break
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("make %s: %w", name, err)
-		}
-		l.did("interface %s was missing", name)
-		if link, err = l.in.LinkByName(name); err != nil {
-			return nil, err
-		}
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		if err := l.in.LinkSetUp(link); err != nil {
-			return nil, err
-		}
-		l.did("interface %s was down", name)
-	}
-	return link, nil
 }
 
 // addresses brings a link's addresses to what they have to be, and returns
