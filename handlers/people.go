@@ -19,28 +19,37 @@ type People struct {
 	outbox      bool // the demo's: mails are shown, not sent
 }
 
-// List shows the members and the open invitations, or the part of that page
-// that changes by itself.
+// List shows a page of the members, and the open invitations; or one of the
+// two parts, which change by themselves. Search, role and page are in the
+// address.
 func (h *People) List(c echo.Context, scope *models.Scope) error {
-	p, err := h.props(c, scope)
+	in := query(c)
+	f := models.PeopleFilter{Search: in.text("q", maxSearch), Role: choice(in, "role", models.OrgRoles), Page: in.paging()}
+	if err := in.err(); err != nil {
+		return err
+	}
+	p, err := h.props(c, scope, f)
 	if err != nil {
 		return err
 	}
-	if views.Part(c.Request()) == views.PartList {
-		return Render(c, http.StatusOK, views.PeopleLists(p))
+	switch views.Part(c.Request()) {
+	case views.PartList:
+		return Render(c, http.StatusOK, views.Members(p))
+	case views.PartLive:
+		return Render(c, http.StatusOK, views.OpenInvitations(p))
 	}
 	return Render(c, http.StatusOK, views.People(p))
 }
 
-func (h *People) props(c echo.Context, scope *models.Scope) (views.PeopleProps, error) {
-	p := views.PeopleProps{Self: scope.UserID(), CanManage: scope.Can(models.PeopleManage), Outbox: h.outbox}
+func (h *People) props(c echo.Context, scope *models.Scope, f models.PeopleFilter) (views.PeopleProps, error) {
+	p := views.PeopleProps{Filter: f, Self: scope.UserID(), CanManage: scope.Can(models.PeopleManage), Outbox: h.outbox}
 	var err error
 	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
 		var err error
-		if p.People, err = r.People(); err != nil {
+		if p.Page, err = r.People(f); err != nil {
 			return err
 		}
-		p.Invitations, err = r.Invitations()
+		p.Invitations, err = r.Invitations(f.Search)
 		return err
 	})
 	return p, err
@@ -87,7 +96,7 @@ func (h *People) Invite(c echo.Context, scope *models.Scope) error {
 		})
 	}
 	if errors.Is(err, models.ErrInvalid) && !scripted(c) {
-		p, propsErr := h.props(c, scope)
+		p, propsErr := h.props(c, scope, models.PeopleFilter{})
 		if propsErr != nil {
 			return propsErr
 		}

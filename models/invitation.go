@@ -193,13 +193,23 @@ type InvitationRow struct {
 	Mailed      bool // there is a mail at all
 }
 
-// Invitations lists the org's open invitations, newest first.
-func (r *Reader) Invitations() ([]InvitationRow, error) { return r.invitationRows(r.tx) }
+// InvitationsMost is how many open invitations a list has.
+const InvitationsMost = 100
+
+// Invitations lists the org's newest open invitations, those whose address has
+// the text; one more than InvitationsMost says that there are others.
+func (r *Reader) Invitations(search string) ([]InvitationRow, error) {
+	q := r.tx
+	if search != "" {
+		q = q.Where(`email LIKE ? ESCAPE '\'`, likeText(search))
+	}
+	return r.invitationRows(q)
+}
 
 // invitationRows are the open ones of a choice, newest first.
 func (r *Reader) invitationRows(of *gorm.DB) ([]InvitationRow, error) {
 	var open []Invitation
-	err := of.Where("redeemed_at IS NULL AND withdrawn_at IS NULL").Order("id DESC").Limit(500).Find(&open).Error
+	err := of.Where("redeemed_at IS NULL AND withdrawn_at IS NULL").Order("id DESC").Limit(InvitationsMost + 1).Find(&open).Error
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}

@@ -136,6 +136,7 @@ func (x theirs) foreign(method string) map[reflect.Type][]any {
 		{models.AuditSegment{OrgID: x.org, FirstSequence: 1, LastSequence: 1 << 40}}, {x.events[0].ID}, {x.events}, {x.mail}, {&machine}, {&task}, {&token},
 		{string(machine.ID), machine.Name, string(x.org), "acme"}, {[]string{machine.Name}},
 		{models.MachineFilter{}, models.MachineFilter{Search: "acmes"}},
+		{models.PeopleFilter{}, models.PeopleFilter{Search: "acme"}},
 		{models.TaskFilter{}, models.TaskFilter{Machine: machine.ID}, models.TaskFilter{Search: "acmes"}},
 		{models.EventFilter{}, models.EventFilter{Object: string(machine.ID)}, models.EventFilter{Actor: "acme"}},
 		{models.Event{Action: models.ActionMachinePower, Object: machine.Object(), Outcome: models.OutcomeAccepted}},

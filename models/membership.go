@@ -41,10 +41,24 @@ func (r *Reader) people() *gorm.DB {
 		Joins("JOIN users ON users.id = members.user_id")
 }
 
-// People lists the org's members by name.
-func (r *Reader) People() ([]Person, error) {
-	var rows []Person
-	return rows, r.people().Order("users.name, users.id").Find(&rows).Error
+// PeopleFilter narrows the list of an org's people.
+type PeopleFilter struct {
+	Search string // in name or address
+	Role   Role   // "" for any
+	Page   Paging
+}
+
+// People returns a page of the org's members, by name.
+func (r *Reader) People(f PeopleFilter) (Page[Person], error) {
+	q := r.people()
+	if f.Role != "" {
+		q = q.Where("members.role = ?", f.Role)
+	}
+	if f.Search != "" {
+		like := likeText(f.Search)
+		q = q.Where(`(LOWER(users.name) LIKE ? ESCAPE '\' OR users.email LIKE ? ESCAPE '\')`, like, like)
+	}
+	return fetchPage(q, f.Page, keyset{table: "users", column: "name"}, find[Person], func(p *Person) (string, string) { return p.Name, string(p.UserID) })
 }
 
 // Person returns one member of the org.

@@ -15,8 +15,8 @@ func people(t *testing.T, s *models.Scope) map[string]models.Person {
 	t.Helper()
 	byEmail := map[string]models.Person{}
 	err := s.Read(context.Background(), func(r *models.Reader) error {
-		list, err := r.People()
-		for _, p := range list {
+		page, err := r.People(models.PeopleFilter{})
+		for _, p := range page.Rows {
 			byEmail[p.Email] = p
 		}
 		return err
@@ -103,8 +103,8 @@ func TestOfTwoLastAdminsOneStays(t *testing.T) {
 				}
 				var left []models.Person
 				err := w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
-					list, err := r.People()
-					for _, p := range list {
+					page, err := r.People(models.PeopleFilter{})
+					for _, p := range page.Rows {
 						if p.Role == models.RoleAdmin && p.Active() {
 							left = append(left, p)
 						}

@@ -27,14 +27,49 @@ const OutboxURL = "/provider/outbox"
 type PeopleProps struct {
 	Frame       Frame
 	Self        models.UserID // whose page this is
-	People      []models.Person
+	Filter      models.PeopleFilter
+	Page        models.Page[models.Person]
 	Invitations []models.InvitationRow
 	CanManage   bool
 	Outbox      bool // the demo's: mails are shown, not sent
-	// Invite is what was typed, Problems what is wrong with it.
+	// Email and Role are what was typed to invite, Problems what is wrong with it.
 	Email    string
 	Role     models.Role
 	Problems map[string]string
+}
+
+func (p PeopleProps) filtered() bool { return p.Filter.Search != "" || p.Filter.Role != "" }
+
+// at is the list's address with a change to it.
+func (p PeopleProps) at(after, before, part string) string {
+	return withQuery(p.Frame.Place().People(), "q", p.Filter.Search, "role", string(p.Filter.Role), "after", after, "before", before, "part", part)
+}
+
+func (p PeopleProps) pageURL(after, before string) string {
+	if after == "" && before == "" {
+		return ""
+	}
+	return p.at(after, before, "")
+}
+
+func (p PeopleProps) clearURL() string {
+	if p.filtered() {
+		return p.Frame.Place().People()
+	}
+	return ""
+}
+
+// shownInvitations are those that the page has room for.
+func (p PeopleProps) shownInvitations() []models.InvitationRow {
+	return p.Invitations[:min(len(p.Invitations), models.InvitationsMost)]
+}
+
+func anyRoleOptions() []ui.Option {
+	list := []ui.Option{{Label: "Any role"}}
+	for _, r := range models.OrgRoles {
+		list = append(list, ui.Option{Value: string(r), Label: roleName(r)})
+	}
+	return list
 }
 
 // PersonProps is one member's page.

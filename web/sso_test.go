@@ -126,8 +126,8 @@ func (s *ssoSite) roles(slug string) map[string]models.Person {
 	}
 	list := map[string]models.Person{}
 	err = s.System.Look(context.Background(), org.ID, func(r *models.Reader) error {
-		people, err := r.People()
-		for _, p := range people {
+		people, err := r.People(models.PeopleFilter{})
+		for _, p := range people.Rows {
 			list[p.Email] = p
 		}
 		return err

@@ -135,7 +135,7 @@ func (o *office) until(t *testing.T, is func(models.InvitationRow) bool) {
 		var rows []models.InvitationRow
 		err := o.System.Look(context.Background(), o.Acme.ID, func(r *models.Reader) error {
 			var err error
-			rows, err = r.Invitations()
+			rows, err = r.Invitations("")
 			return err
 		})
 		if err != nil {
