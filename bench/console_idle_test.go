@@ -40,21 +40,20 @@ const (
 // idleConsole reads all the time, as a page does: whoever doesn't answers no
 // ping, and is taken for dead.
 type idleConsole struct {
-	*socketStream
-	taken, wanted atomic.Int64
+	*stream
+	answers atomic.Int64 // to keys
 }
 
 func (c *idleConsole) read(shown chan<- struct{}) {
-	buffer := make([]byte, messageBytes)
+	if _, err := c.take(frameBytes); err != nil {
+		return
+	}
+	close(shown)
 	for {
-		n, err := c.Read(buffer)
-		if err != nil {
+		if _, err := c.take(rectangleBytes); err != nil {
 			return
 		}
-		if c.taken.Add(int64(n)) >= frameBytes && shown != nil {
-			close(shown)
-			shown, buffer = nil, make([]byte, 512)
-		}
+		c.answers.Add(1)
 	}
 }
 
@@ -70,17 +69,15 @@ func idle(b *testing.B, site *consoleSite, sessions int) {
 	busy := cpuSeconds(b, site.cmd.Process.Pid)
 	time.Sleep(idleRest)
 	busy = cpuSeconds(b, site.cmd.Process.Pid) - busy
-	key := make([]byte, keyLength)
-	key[0] = sendKey
+	key := open[0].wire(message(sendKey, keyLength))
 	for _, s := range open {
-		s.wanted.Store(s.taken.Load() + rectangleBytes)
-		_, _ = s.Write(key) // one that fails does not answer
+		_ = s.write(key) // one that fails does not answer
 	}
 	answered := 0
 	for deadline := time.Now().Add(answerPatience); answered < sessions && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		answered = 0
 		for _, s := range open {
-			if s.taken.Load() >= s.wanted.Load() {
+			if s.answers.Load() > 0 {
 				answered++
 			}
 		}
@@ -119,15 +116,13 @@ func openMany(b *testing.B, site *consoleSite, n int) []*idleConsole {
 	all.SetLimit(openersAtOnce)
 	for range n {
 		all.Go(func() error {
-			stream, err := site.open()
+			s, err := site.open()
 			if err != nil {
 				return err
 			}
-			c, shown := &idleConsole{socketStream: stream}, make(chan struct{})
+			c, shown := &idleConsole{stream: s}, make(chan struct{})
 			go c.read(shown)
-			ask := make([]byte, askLength)
-			ask[0] = askUpdate
-			if _, err := c.Write(ask); err != nil {
+			if err := c.write(c.wire(message(askUpdate, askLength))); err != nil {
 				return err
 			}
 			select {

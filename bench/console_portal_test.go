@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/millwright/millwright/handlers"
 	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/internal/console"
@@ -87,13 +85,8 @@ func consoleOptions(o portalOptions, settings web.Options) console.Options {
 		TicketsPerMinute: console.Rates{User: lots, Machine: lots, Org: lots, Host: lots}, DialsPerHost: 64}}
 	if !o.TLS {
 		// Plain, to be compared with what speaks plainly: never in production.
-		with.Dial = func(ctx context.Context, screen vsphere.Screen) (*websocket.Conn, error) {
-			d := websocket.Dialer{Subprotocols: []string{"binary"}, ReadBufferSize: 2048, WriteBufferSize: 2048}
-			conn, answer, err := d.DialContext(ctx, screen.URL, nil)
-			if answer != nil {
-				_ = answer.Body.Close()
-			}
-			return conn, err
+		with.Dial = func(ctx context.Context, _ vsphere.Screen) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", o.Screen.WebSocket)
 		}
 	}
 	return with
@@ -180,7 +173,7 @@ func (s *consoleSite) signIn(b *testing.B) {
 }
 
 // open opens a console as the page does, and takes the screen's greeting.
-func (s *consoleSite) open() (*socketStream, error) {
+func (s *consoleSite) open() (*stream, error) {
 	answer, err := s.post(s.ticket, s.cookie, nil)
 	if err != nil {
 		return nil, err
@@ -197,28 +190,9 @@ func (s *consoleSite) open() (*socketStream, error) {
 	if err := json.NewDecoder(answer.Body).Decode(&ticket); err != nil {
 		return nil, err
 	}
-	return openSocket(ticket.URL, http.Header{"Cookie": {s.cookie}, "Origin": {s.origin}}, "binary", "ticket."+ticket.Ticket)
+	return openSocket(ticket.URL, http.Header{"Cookie": {s.cookie}, "Origin": {s.origin}}, "binary, ticket."+ticket.Ticket)
 }
 
 type refusedError struct{ text string }
 
 func (e *refusedError) Error() string { return e.text }
-
-// openSocket opens a stream over WebSocket and takes the screen's greeting.
-func openSocket(address string, header http.Header, protocols ...string) (*socketStream, error) {
-	d := websocket.Dialer{Subprotocols: protocols, ReadBufferSize: messageBytes, WriteBufferSize: 1024, TLSClientConfig: loopbackTLS}
-	conn, answer, err := d.Dial(address, header)
-	if answer != nil {
-		_ = answer.Body.Close()
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := &socketStream{conn: conn}
-	return s, greet(s)
-}
-
-func greet(r io.Reader) error {
-	_, err := io.ReadFull(r, make([]byte, len(screenGreeting)))
-	return err
-}

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"io"
-	"net"
 	"os/exec"
 	"testing"
 	"time"
@@ -22,13 +20,7 @@ func BenchmarkConsoleStream(b *testing.B) {
 		ways := []*way{
 			portalWay(b, screen, false),
 			websockifyWay(b, screen, false),
-			{name: "relay", pid: relayed.Process.Pid, open: func() (io.ReadWriteCloser, error) {
-				conn, err := net.Dial("tcp", relay)
-				if err != nil {
-					return nil, err
-				}
-				return conn, greet(conn)
-			}},
+			{name: "relay", pid: relayed.Process.Pid, open: func() (*stream, error) { return openTCP(relay) }},
 		}
 		for b.Loop() {
 			measure(b, ways)
@@ -53,7 +45,7 @@ const (
 type way struct {
 	name string
 	pid  int
-	open func() (io.ReadWriteCloser, error)
+	open func() (*stream, error)
 
 	rate, cpu, delay []float64 // MB/s, CPU seconds per GB, median µs from key to rectangle
 }
@@ -61,7 +53,7 @@ type way struct {
 func portalWay(b *testing.B, screen screenAddresses, secure bool) *way {
 	b.Helper()
 	site := newConsoleSite(b, screen, secure)
-	return &way{name: "portal", pid: site.cmd.Process.Pid, open: func() (io.ReadWriteCloser, error) { return site.open() }}
+	return &way{name: "portal", pid: site.cmd.Process.Pid, open: site.open}
 }
 
 func websockifyWay(b *testing.B, screen screenAddresses, secure bool) *way {
@@ -83,7 +75,7 @@ func websockifyWay(b *testing.B, screen screenAddresses, secure bool) *way {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	open := func() (io.ReadWriteCloser, error) { return openSocket(scheme+"://"+address+"/", nil, "binary") }
+	open := func() (*stream, error) { return openSocket(scheme+"://"+address+"/", nil, "binary") }
 	eventually(b, "websockify answers", func() bool {
 		conn, err := open()
 		if err == nil {
@@ -126,20 +118,14 @@ func (w *way) stream(b *testing.B) {
 		b.Fatalf("%s: %v", w.name, err)
 	}
 	defer conn.Close()
-	ask := make([]byte, askLength)
-	ask[0] = askUpdate
-	buffer := make([]byte, 256<<10)
+	ask := conn.wire(message(askUpdate, askLength))
 	take := func(bytes int) {
-		for bytes > 0 {
-			n, err := conn.Read(buffer[:min(bytes, len(buffer))])
-			if err != nil {
-				b.Fatalf("%s: %v", w.name, err)
-			}
-			bytes -= n
+		if _, err := conn.take(bytes); err != nil {
+			b.Fatalf("%s: %v", w.name, err)
 		}
 	}
 	send := func() {
-		if _, err := conn.Write(ask); err != nil {
+		if err := conn.write(ask); err != nil {
 			b.Fatalf("%s: %v", w.name, err)
 		}
 	}
@@ -167,15 +153,14 @@ func (w *way) press(b *testing.B) {
 		b.Fatalf("%s: %v", w.name, err)
 	}
 	defer conn.Close()
-	key, buffer := make([]byte, keyLength), make([]byte, rectangleBytes)
-	key[0] = sendKey
+	key := conn.wire(message(sendKey, keyLength))
 	times := make([]float64, 0, keyPresses)
 	for range keyPresses {
 		start := time.Now()
-		if _, err := conn.Write(key); err != nil {
+		if err := conn.write(key); err != nil {
 			b.Fatalf("%s: %v", w.name, err)
 		}
-		if _, err := io.ReadFull(conn, buffer); err != nil {
+		if _, err := conn.take(rectangleBytes); err != nil {
 			b.Fatalf("%s: %v", w.name, err)
 		}
 		times = append(times, float64(time.Since(start).Nanoseconds())/1000)
@@ -191,4 +176,11 @@ func ratio(a, b []float64) float64 {
 		list = append(list, a[i]/b[i])
 	}
 	return median(list)
+}
+
+// message is a client's, of which only the first byte means something here.
+func message(kind byte, length int) []byte {
+	text := make([]byte, length)
+	text[0] = kind
+	return text
 }

@@ -32,6 +32,15 @@ var roles = map[string]func(context.Context, json.RawMessage) (any, error){
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
+		if code, done := inOwnNetwork(); done {
+			os.Exit(code)
+		}
+		if os.Getenv(insideVariable) != "" {
+			if err := prepareNetwork(); err != nil {
+				fmt.Fprintln(os.Stderr, "a network of its own:", err)
+				os.Exit(1)
+			}
+		}
 		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -60,14 +60,11 @@ func playScreen(ctx context.Context, _ json.RawMessage) (any, error) {
 		return nil, err
 	}
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	up := websocket.Upgrader{Subprotocols: []string{"binary"}, ReadBufferSize: 4096, WriteBufferSize: messageBytes + 64,
-		CheckOrigin: func(*http.Request) bool { return true }}
+	up := websocket.Upgrader{Subprotocols: []string{"binary"}, CheckOrigin: func(*http.Request) bool { return true }}
 	sockets := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			return
+		if conn, err := up.Upgrade(w, r, nil); err == nil {
+			showScreen(newStream(conn.NetConn(), true, false))
 		}
-		showScreen(&socketStream{conn: conn})
 	})
 	var told screenAddresses
 	for _, way := range []struct {
@@ -93,7 +90,7 @@ func playScreen(ctx context.Context, _ json.RawMessage) (any, error) {
 				if err != nil {
 					return
 				}
-				go showScreen(conn)
+				go showScreen(newStream(conn, false, false))
 			}
 		}()
 	}
@@ -102,33 +99,39 @@ func playScreen(ctx context.Context, _ json.RawMessage) (any, error) {
 	return told, nil
 }
 
+// What a screen says, as it goes out with frames and without: made once for
+// all connections.
+var (
+	wholeFrame     = update(screenWidth, screenHeight)
+	smallRectangle = update(5, 5)
+	framedFrame    = sync.OnceValue(func() []byte { return frames(wholeFrame, binaryFrame, false) })
+	framedSmall    = frames(smallRectangle, binaryFrame, false)
+)
+
 // showScreen greets, then answers each request.
-func showScreen(conn io.ReadWriteCloser) {
-	defer conn.Close()
-	if _, err := conn.Write([]byte(screenGreeting)); err != nil {
+func showScreen(s *stream) {
+	defer s.Close()
+	if s.write(s.wire([]byte(screenGreeting))) != nil {
 		return
 	}
-	frame := update(screenWidth, screenHeight)
-	rectangle := update(5, 5)
-	in := bufio.NewReader(conn)
+	frame, rectangle := wholeFrame, smallRectangle
+	if s.framed {
+		frame, rectangle = framedFrame(), framedSmall
+	}
 	for {
-		kind, err := in.Peek(1)
+		kind, err := s.take(1)
 		if err != nil {
 			return
 		}
 		length, answer := askLength, frame
-		if kind[0] == sendKey {
+		if kind == sendKey {
 			length, answer = keyLength, rectangle
 		}
-		if _, err := in.Discard(length); err != nil {
+		if _, err := s.take(length - 1); err != nil {
 			return
 		}
-		for len(answer) > 0 {
-			n := min(len(answer), messageBytes)
-			if _, err := conn.Write(answer[:n]); err != nil {
-				return
-			}
-			answer = answer[n:]
+		if s.write(answer) != nil {
+			return
 		}
 	}
 }
@@ -145,41 +148,6 @@ func update(width, height int) []byte {
 	}
 	return text
 }
-
-// socketStream reads and writes a WebSocket as one stream of bytes.
-type socketStream struct {
-	conn *websocket.Conn
-	rest io.Reader
-}
-
-func (s *socketStream) Read(p []byte) (int, error) {
-	for {
-		if s.rest == nil {
-			kind, r, err := s.conn.NextReader()
-			if err != nil {
-				return 0, err
-			}
-			if kind != websocket.BinaryMessage {
-				continue
-			}
-			s.rest = r
-		}
-		n, err := s.rest.Read(p)
-		if err == io.EOF {
-			s.rest, err = nil, nil
-			if n == 0 {
-				continue
-			}
-		}
-		return n, err
-	}
-}
-
-func (s *socketStream) Write(p []byte) (int, error) {
-	return len(p), s.conn.WriteMessage(websocket.BinaryMessage, p)
-}
-
-func (s *socketStream) Close() error { return s.conn.Close() }
 
 func newCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/millwright/millwright/internal/vsphere"
 )
 
 // wires is a socket without a database: a browser's connection, the portal's
@@ -42,7 +44,12 @@ func newWires(f *testing.F) *wires {
 			return
 		}
 		client.SetReadLimit(browserMessageMax)
-		upstream, _, err := websocket.DefaultDialer.Dial(w.url("/screen"), nil)
+		conn, err := net.Dial("tcp", w.server.Listener.Addr().String())
+		if err != nil {
+			return
+		}
+		service := &Service{dialer: websocket.Dialer{Subprotocols: []string{protocolBinary}}}
+		up, err := service.upgrade(r.Context(), vsphere.Screen{URL: w.url("/screen")}, conn)
 		if err != nil {
 			return
 		}
@@ -52,7 +59,7 @@ func newWires(f *testing.F) *wires {
 		if w.view {
 			c.filter = &viewFilter{}
 		}
-		c.attach(upstream)
+		c.attach(up)
 		c.run()
 		w.ended <- c.reason()
 	})

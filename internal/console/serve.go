@@ -128,8 +128,8 @@ func (s *Service) redeem(ctx context.Context, ticket string, who models.SignedIn
 
 // connect gives the socket its machine's screen, or ends it.
 func (s *Service) connect(ctx context.Context, c *socket, m models.Machine) bool {
-	upstream, e, ok := s.reach(ctx, m)
-	if ok && c.attach(upstream) {
+	up, e, ok := s.reach(ctx, m)
+	if ok && c.attach(up) {
 		return true
 	}
 	if !ok {
@@ -143,7 +143,7 @@ func (s *Service) connect(ctx context.Context, c *socket, m models.Machine) bool
 // reach asks vCenter for the screen and opens the hypervisor's socket, in
 // turn with the others of that host. A host that refuses at once, as one does
 // whose screen server restarts, gets a second and a third try.
-func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn, ending, bool) {
+func (s *Service) reach(ctx context.Context, m models.Machine) (*upstream, ending, bool) {
 	asking, cancel := context.WithTimeout(ctx, s.timing.acquire)
 	defer cancel()
 	leave, err := s.hosts.enter(asking, hostKey(&m))
@@ -160,10 +160,10 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*websocket.Conn,
 			return nil, e, false
 		}
 		begun := time.Now()
-		upstream, err := s.options.Dial(asking, screen)
+		up, err := s.dial(asking, screen)
 		if err == nil {
 			leave(false)
-			return upstream, ending{}, true
+			return up, ending{}, true
 		}
 		// A wrong certificate or a strange answer is no sign of failing.
 		failed := isNetwork(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -28,9 +29,9 @@ type Options struct {
 	// covers only the way from page to socket.
 	TTLSeconds int
 	Limits     Limits
-	// Dial opens the hypervisor's socket. Nil, as in production, takes TLS and
-	// the certificate that vCenter's ticket pins.
-	Dial   func(context.Context, vsphere.Screen) (*websocket.Conn, error)
+	// Dial connects to the hypervisor. Nil, as in production, takes TLS and the
+	// certificate that vCenter's ticket pins.
+	Dial   func(context.Context, vsphere.Screen) (net.Conn, error)
 	Logger *slog.Logger
 }
 
@@ -99,7 +100,8 @@ func New(system *models.System, screens Screens, o Options) *Service {
 		hosts: hosts{dials: o.Limits.DialsPerHost, known: map[string]*host{}},
 		live:  map[*socket]struct{}{},
 	}
-	// An idle socket keeps two read buffers of 2 KiB and no write buffer.
+	// An idle socket keeps two read buffers of 2 KiB, beside a relay's two, and
+	// no write buffer.
 	writers := &sync.Pool{}
 	s.upgrader = websocket.Upgrader{
 		Subprotocols: []string{protocolBinary}, ReadBufferSize: smallBuffer,
@@ -107,10 +109,10 @@ func New(system *models.System, screens Screens, o Options) *Service {
 		CheckOrigin: func(*http.Request) bool { return true }, // Serve has done it
 	}
 	if s.options.Dial == nil {
-		s.options.Dial = s.dial
+		s.options.Dial = dialPinned
 	}
 	s.dialer = websocket.Dialer{
-		Subprotocols: []string{protocolBinary}, ReadBufferSize: smallBuffer,
+		Subprotocols: []string{protocolBinary}, ReadBufferSize: 256, // for the handshake alone
 		WriteBufferSize: smallBuffer, WriteBufferPool: writers,
 	}
 	return s

@@ -28,6 +28,7 @@ type socket struct {
 	filter  *viewFilter   // nil: input goes through
 	greet   func(*socket) // the client has sent its first text
 	talk    talk
+	present deadline // of the browser's signs of life; fromBrowser's own
 
 	cancel context.CancelFunc // ends what is still being asked for the socket
 
@@ -37,7 +38,7 @@ type socket struct {
 
 	mu       sync.Mutex
 	ended    *ending
-	upstream *websocket.Conn
+	upstream *upstream
 	pinger   *time.Timer
 }
 
@@ -59,14 +60,14 @@ func (s *Service) newSocket(client *websocket.Conn, session models.ConsoleSessio
 }
 
 // attach gives the socket its other end, unless it has ended meanwhile.
-func (c *socket) attach(upstream *websocket.Conn) bool {
+func (c *socket) attach(to *upstream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended != nil {
-		_ = upstream.Close()
+		_ = to.Close()
 		return false
 	}
-	c.upstream = upstream
+	c.upstream = to
 	return true
 }
 
@@ -98,10 +99,7 @@ func (c *socket) endBy(e ending, by *notice) {
 		_ = c.client.Close()
 		return
 	}
-	if by != nil {
-		c.announce(by, c.timing.linger)
-	}
-	tell(c.client, e, c.timing.linger)
+	c.takeLeave(e, by)
 	// The relay reads on until the browser answers: closing over unread input
 	// would make the close frame overtake itself as a reset.
 	time.AfterFunc(c.timing.linger, func() { _ = c.client.Close() })
@@ -143,8 +141,10 @@ func (c *socket) reason() ending {
 
 // run carries bytes both ways until one end is gone or end is called.
 func (c *socket) run() {
-	c.client.SetPongHandler(func(string) error { return c.alive(c.client) })
-	_ = c.alive(c.client)
+	c.present = deadline{set: c.client.SetReadDeadline}
+	c.client.SetPongHandler(func(string) error { c.alive(); return nil })
+	c.client.SetPingHandler(func(text string) error { c.answer(text); return nil })
+	c.alive()
 	c.keepAlive()
 	back := make(chan struct{})
 	go func() {
@@ -157,10 +157,8 @@ func (c *socket) run() {
 	<-back
 }
 
-// alive gives an end another while to be heard of.
-func (c *socket) alive(conn *websocket.Conn) error {
-	return conn.SetReadDeadline(time.Now().Add(c.timing.read))
-}
+// alive gives the browser another while to be heard of.
+func (c *socket) alive() { c.present.extend(time.Now(), c.timing.read) }
 
 // keepAlive pings both ends, from a timer: an idle console costs no third
 // goroutine.
@@ -171,9 +169,8 @@ func (c *socket) keepAlive() {
 		return
 	}
 	c.pinger = time.AfterFunc(c.timing.ping, func() {
-		deadline := time.Now().Add(c.timing.ping)
-		_ = c.client.WriteControl(websocket.PingMessage, nil, deadline)
-		_ = c.upstream.WriteControl(websocket.PingMessage, nil, deadline)
+		c.ping()
+		_ = c.upstream.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.timing.ping))
 		c.keepAlive()
 	})
 }

@@ -20,19 +20,23 @@ const (
 	textsPerSecond = 10
 )
 
-// talk is the text channel of a socket. The picture's relay owns the way to
-// the browser; a text goes between two of its frames, written by whoever finds
-// the way free: the one who has something to say, or the relay after its
-// frame. A text that is newer stands in for an older of its kind, so nothing
-// piles up behind a browser that doesn't read.
+// talk is what goes to the browser beside the picture, whose relay owns the
+// way: texts, pings, and at last the close frame. They go between two frames of
+// the picture, written by whoever finds the way free: the one who has something
+// to say, or the relay after its frame. What is newer stands in for an older of
+// its kind, so nothing piles up behind a browser that doesn't read.
 type talk struct {
-	way   sync.Mutex  // held while a data frame is written to the browser
-	some  atomic.Bool // a text waits
+	way   sync.Mutex  // held while a frame is written to the browser
+	over  bool        // the close frame is written; way guards it
+	some  atomic.Bool // a text or a control frame waits
 	heard atomic.Bool // the client has sent text, so it understands some
 
 	mu                    sync.Mutex
 	pong, viewers, notice []byte
-	told                  chan struct{} // closes when the notice is written
+	ping                  bool
+	answer                *string       // to the client's own ping
+	bye                   []byte        // the close frame's
+	told                  chan struct{} // closes when bye is written
 
 	window time.Time // fromBrowser's own: the second in which texts are counted
 	texts  int
@@ -81,51 +85,79 @@ func (c *socket) hear(r io.Reader, small []byte) (first bool, err error) {
 	return c.talk.heard.CompareAndSwap(false, true), nil
 }
 
-// say puts a text on its way. It returns at once while the relay writes, which
-// then takes the text along; else it writes, for the write time at most.
+// say puts a text on its way.
 func (c *socket) say(place *[]byte, what any) {
 	text, err := json.Marshal(what)
 	if err != nil {
 		return // a number that JSON can't write: not one of ours
 	}
+	c.put(func(*talk) { *place = text })
+}
+
+// ping asks the browser for a sign of life.
+func (c *socket) ping() { c.put(func(t *talk) { t.ping = true }) }
+
+// answer answers a client's ping.
+func (c *socket) answer(text string) { c.put(func(t *talk) { t.answer = &text }) }
+
+// put has something said. It returns at once while the relay writes, which
+// then takes it along; else it writes, for the write time at most.
+func (c *socket) put(what func(*talk)) {
 	c.talk.mu.Lock()
-	*place = text
+	what(&c.talk)
 	c.talk.some.Store(true)
 	c.talk.mu.Unlock()
 	c.flush()
 }
 
-// flush writes the texts that wait, unless somebody is writing: they will.
+// flush writes what waits, unless somebody is writing: they will. A broken way
+// tells the relay.
 func (c *socket) flush() {
-	for c.talk.some.Load() && c.talk.way.TryLock() {
-		c.talk.mu.Lock()
-		texts := [][]byte{c.talk.pong, c.talk.viewers, c.talk.notice}
-		told := c.talk.told
-		c.talk.pong, c.talk.viewers, c.talk.notice, c.talk.told = nil, nil, nil, nil
-		c.talk.some.Store(false)
-		c.talk.mu.Unlock()
-		_ = c.client.SetWriteDeadline(time.Now().Add(c.timing.write))
+	t := &c.talk
+	for t.some.Load() && t.way.TryLock() {
+		t.mu.Lock()
+		texts := [][]byte{t.pong, t.viewers, t.notice}
+		ping, answer, bye, told := t.ping, t.answer, t.bye, t.told
+		t.pong, t.viewers, t.notice, t.ping, t.answer, t.bye, t.told = nil, nil, nil, false, nil, nil, nil
+		t.some.Store(false)
+		t.mu.Unlock()
+		until := time.Now().Add(c.timing.write)
+		if ping {
+			_ = c.client.WriteControl(websocket.PingMessage, nil, until)
+		}
+		if answer != nil {
+			_ = c.client.WriteControl(websocket.PongMessage, []byte(*answer), until)
+		}
+		_ = c.client.SetWriteDeadline(until)
 		for _, text := range texts {
 			if text != nil {
-				_ = c.client.WriteMessage(websocket.TextMessage, text) // a broken way tells the relay
+				_ = c.client.WriteMessage(websocket.TextMessage, text)
 			}
 		}
-		c.talk.way.Unlock()
+		if bye != nil {
+			_ = c.client.WriteControl(websocket.CloseMessage, bye, until)
+			t.over = true
+		}
+		t.way.Unlock()
 		if told != nil {
 			close(told)
 		}
 	}
 }
 
-// announce says the notice, and waits until it is written or can't be.
-func (c *socket) announce(n *notice, within time.Duration) {
+// takeLeave tells the browser why it is closed, after the notice if there is
+// one, and waits until that is written or can't be.
+func (c *socket) takeLeave(e ending, n *notice) {
+	var text []byte
+	if n != nil {
+		text, _ = json.Marshal(map[string]*notice{"notice": n}) // of strings
+	}
 	told := make(chan struct{})
-	c.talk.mu.Lock()
-	c.talk.told = told
-	c.talk.mu.Unlock()
-	timer := time.NewTimer(within)
+	timer := time.NewTimer(c.timing.linger)
 	defer timer.Stop()
-	go c.say(&c.talk.notice, map[string]*notice{"notice": n})
+	go c.put(func(t *talk) {
+		t.notice, t.bye, t.told = text, websocket.FormatCloseMessage(e.code, e.text), told
+	})
 	select {
 	case <-told:
 	case <-timer.C:

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/fips140"
 	"crypto/sha1" // #nosec G505 -- see pinned
@@ -15,6 +17,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -29,9 +32,105 @@ type strangeError struct{ text string }
 
 func (e *strangeError) Error() string { return e.text }
 
-// dial opens the hypervisor's socket. No proxy, no redirect, no other
-// certificate than the one that vCenter's ticket names.
-func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.Conn, error) {
+// upstream is the hypervisor's socket. gorilla opens it and writes to it; the
+// picture is read past gorilla (picture.go).
+type upstream struct {
+	*websocket.Conn
+	conn net.Conn
+	wire *wire
+}
+
+// from reads what the hypervisor sends, frames and all, once.
+func (u *upstream) from() io.Reader {
+	early, _ := u.wire.ahead.Peek(u.wire.ahead.Buffered()) // came along with the handshake
+	u.wire.ahead = nil
+	if len(early) == 0 {
+		return u.conn
+	}
+	return io.MultiReader(bytes.NewReader(early), u.conn)
+}
+
+// wire is the connection as gorilla has it.
+type wire struct {
+	net.Conn
+	ahead *bufio.Reader // until the handshake is over
+	write deadline
+}
+
+func newWire(conn net.Conn) *wire {
+	return &wire{Conn: conn, ahead: bufio.NewReaderSize(conn, smallBuffer), write: deadline{set: conn.SetWriteDeadline}}
+}
+
+// Read returns no more than the rest of a line, so that nothing behind the
+// handshake's answer ends in a buffer of gorilla's.
+func (w *wire) Read(p []byte) (int, error) {
+	if _, err := w.ahead.Peek(1); err != nil {
+		return 0, err
+	}
+	line, _ := w.ahead.Peek(min(w.ahead.Buffered(), len(p)))
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end+1]
+	}
+	return w.ahead.Read(p[:len(line)])
+}
+
+// SetWriteDeadline is called for every frame.
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		w.write.lift()
+		return nil
+	}
+	now := time.Now()
+	w.write.extend(now, t.Sub(now))
+	return nil
+}
+
+// dial opens the hypervisor's socket. No redirect is followed.
+func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*upstream, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.dial)
+	defer cancel()
+	conn, err := s.options.Dial(ctx, screen)
+	if err != nil {
+		return nil, err
+	}
+	up, err := s.upgrade(ctx, screen, conn)
+	if err != nil {
+		_ = conn.Close()
+	}
+	return up, err
+}
+
+// upgrade makes a connection to the hypervisor a WebSocket.
+func (s *Service) upgrade(ctx context.Context, screen vsphere.Screen, conn net.Conn) (*upstream, error) {
+	w := newWire(conn)
+	dialer := s.dialer
+	dialer.NetDialContext = func(context.Context, string, string) (net.Conn, error) { return w, nil }
+	dialer.NetDialTLSContext = dialer.NetDialContext
+	var socket *websocket.Conn
+	var answer *http.Response
+	var err error
+	// As at the browser's end, the handshake's SHA-1 alone is let through; TLS
+	// is spoken already, under enforcement.
+	fips140.WithoutEnforcement(func() { socket, answer, err = dialer.DialContext(ctx, screen.URL, nil) }) //nolint:bodyclose // it is, two lines below: the linter does not see out of the function
+	if answer != nil {
+		_ = answer.Body.Close() // its first bytes, kept by the dialer; the socket is not in it
+	}
+	switch {
+	case answer != nil && answer.StatusCode != http.StatusSwitchingProtocols:
+		return nil, &strangeError{"the hypervisor answers " + strconv.Itoa(answer.StatusCode)}
+	case err != nil:
+		return nil, err
+	case socket.Subprotocol() != protocolBinary:
+		return nil, &strangeError{"the hypervisor does not speak the binary subprotocol"}
+	case answer.Header.Get("Sec-WebSocket-Extensions") != "":
+		return nil, &strangeError{"the hypervisor wants extensions that were not offered"}
+	}
+	return &upstream{Conn: socket, conn: conn, wire: w}, nil
+}
+
+// dialPinned opens TLS to the hypervisor. No proxy, no other certificate than
+// the one that vCenter's ticket names.
+func dialPinned(ctx context.Context, screen vsphere.Screen) (net.Conn, error) {
 	u, err := url.Parse(screen.URL)
 	if err != nil || u.Scheme != "wss" || u.Host == "" {
 		return nil, &strangeError{"vCenter's address of the screen can't be used"} // the address itself holds a ticket
@@ -40,39 +139,11 @@ func (s *Service) dial(ctx context.Context, screen vsphere.Screen) (*websocket.C
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timing.dial)
-	defer cancel()
-	secured, err := (&tls.Dialer{Config: &tls.Config{
+	return (&tls.Dialer{Config: &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // #nosec G402 -- check compares the whole certificate instead
 		VerifyConnection:   check,
 	}}).DialContext(ctx, "tcp", hostPort(u))
-	if err != nil {
-		return nil, err
-	}
-	dialer := s.dialer
-	dialer.NetDialTLSContext = func(context.Context, string, string) (net.Conn, error) { return secured, nil }
-	var conn *websocket.Conn
-	var answer *http.Response
-	// As at the browser's end, the handshake's SHA-1 alone is let through; TLS
-	// is spoken already, under enforcement.
-	fips140.WithoutEnforcement(func() { conn, answer, err = dialer.DialContext(ctx, screen.URL, nil) }) //nolint:bodyclose // it is, two lines below: the linter does not see out of the function
-	if answer != nil {
-		_ = answer.Body.Close() // its first bytes, kept by the dialer; the socket is not in it
-	}
-	if answer != nil && answer.StatusCode != http.StatusSwitchingProtocols {
-		_ = secured.Close()
-		return nil, &strangeError{"the hypervisor answers " + strconv.Itoa(answer.StatusCode)}
-	}
-	if err != nil {
-		_ = secured.Close()
-		return nil, err
-	}
-	if conn.Subprotocol() != protocolBinary {
-		_ = conn.Close()
-		return nil, &strangeError{"the hypervisor does not speak the binary subprotocol"}
-	}
-	return conn, nil
 }
 
 // hostPort is where the URL leads, its port spelt out.
