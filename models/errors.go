@@ -25,6 +25,9 @@ type Error struct {
 	Message string
 	// Fields says per form field what to change. Only with CodeInvalid.
 	Fields map[string]string
+	// Reason tells programs apart what people tell by the sentence, where the
+	// code doesn't: "org_suspended". Mostly "".
+	Reason string
 	// RetryAfterSeconds is how long to wait. Only with CodeTooMany.
 	RetryAfterSeconds int
 	Err               error // the cause, for the log only

@@ -122,7 +122,8 @@ func (s *System) Scope(ctx context.Context, who SignedIn, slug string) (*Scope, 
 
 // suspended is what a suspended org's people are told, and nobody else.
 func suspended(o Org) error {
-	return Forbidden(o.Name + " is suspended by the provider. Its machines stay as they are, and nobody of it can work here until the provider resumes it. Ask the provider why.")
+	return &Error{Code: CodeForbidden, Reason: "org_suspended",
+		Message: o.Name + " is suspended by the provider. Its machines stay as they are, and nobody of it can work here until the provider resumes it. Ask the provider why."}
 }
 
 // reservedSlug says whether the slug means the provider's own history in

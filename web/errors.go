@@ -47,6 +47,7 @@ type failure struct {
 	code              models.Code
 	sentence          string
 	fields            map[string]string
+	reason            string
 	retryAfterSeconds int
 }
 
@@ -56,7 +57,7 @@ func failureOf(err error) failure {
 	switch {
 	case errors.As(err, &known):
 		f := failure{
-			status: statuses[known.Code], code: known.Code, sentence: known.Message, fields: known.Fields,
+			status: statuses[known.Code], code: known.Code, sentence: known.Message, fields: known.Fields, reason: known.Reason,
 			retryAfterSeconds: known.RetryAfterSeconds,
 		}
 		if f.status == 0 {
@@ -110,7 +111,11 @@ func (s *Server) fail(err error, c echo.Context) {
 		// Foreign, deleted and invented alike: the same bytes for everybody.
 		sent = s.failPage(c, views.ErrorProps{Status: http.StatusNotFound})
 	case wantsJSON(r):
-		sent = c.JSON(f.status, map[string]any{"code": f.code, "message": f.sentence, "fields": f.fields})
+		told := map[string]any{"code": f.code, "message": f.sentence, "fields": f.fields}
+		if f.reason != "" {
+			told["reason"] = f.reason
+		}
+		sent = c.JSON(f.status, told)
 	case r.Header.Get("HX-Request") != "":
 		sent = c.String(f.status, f.text())
 	default:

@@ -193,7 +193,7 @@ export class Connection {
   }
 
   #refused({ status, told = {}, retryAfterMs }) {
-    const refusal = endings.refusalOf(status, told.message);
+    const refusal = endings.refusalOf(status, told.message, told.reason);
     if (status === 409 && told.code === "occupied") {
       this.#drop();
       this.#hooks.occupied(told.viewers ?? []);

@@ -40,12 +40,14 @@ export function endingOf(code, told = {}) {
 export const broken = () => BROKEN;
 
 // refusalOf is for what the portal answers in place of a ticket; null for what
-// is worth another try. sentence is the portal's own.
-export function refusalOf(status, sentence = "") {
+// is worth another try. sentence is the portal's own, reason its word for
+// programs.
+export function refusalOf(status, sentence = "", reason = "") {
   switch (status) {
     case 401:
       return { title: "You are signed out", text: "Sign in again to go on where you were.", offers: ["sign-in"], icon: "lock" };
     case 403:
+      if (reason === "org_suspended") return { title: "This org is suspended", text: sentence, offers: ["reconnect", "orgs"], icon: "lock" };
       return { title: "You may not use this console any more", text: sentence || "Your role in this org does not open consoles.", offers: ["machine", "machines"], icon: "lock" };
     case 404:
       return GONE;

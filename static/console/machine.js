@@ -3,10 +3,11 @@
 const PATIENCE_MS = 15_000;
 
 export class Refused extends Error {
-  constructor(status, message = "") {
+  constructor(status, message = "", reason = "") {
     super(message || `the portal answers ${status}`);
     this.status = status;
     this.sentence = message;
+    this.reason = reason;
   }
 }
 
@@ -86,7 +87,7 @@ export class Machine {
 
 async function refused(answer) {
   const told = await answer.json().catch(() => ({}));
-  return new Refused(answer.status, Object.values(told.fields ?? {})[0] || told.message);
+  return new Refused(answer.status, Object.values(told.fields ?? {})[0] || told.message, told.reason);
 }
 
 // replace puts the new in the old's place and keeps the focus on the item at

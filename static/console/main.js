@@ -80,6 +80,8 @@ function consolePage(root) {
 
   function over(ending) {
     watching = false;
+    // What one has no right to see any more doesn't stay on the screen.
+    if (ending.icon === "lock") picture.forget();
     tools(false);
     people.show([]);
     notice.show(ending);
@@ -111,7 +113,7 @@ function consolePage(root) {
       notice.off();
     } catch (error) {
       if (!watching) return;
-      const refusal = refusalOf(error.status, error.sentence);
+      const refusal = refusalOf(error.status, error.sentence, error.reason);
       if (refusal) {
         over(byWhom(refusal));
         return;
@@ -132,7 +134,7 @@ function consolePage(root) {
       await machine.look();
       connection.soon(); // the right is back
     } catch (error) {
-      over(byWhom(refusalOf(error.status, error.sentence) ?? refusalOf(403)));
+      over(byWhom(refusalOf(error.status, error.sentence, error.reason) ?? refusalOf(403)));
     }
   }
 

@@ -29,6 +29,8 @@ test("what comes back is retried, what doesn't says so with who", () => {
   assert.equal(endingOf(4410, { by: "Ada" }).title, "Ada closed this console");
   assert.deepEqual(refusalOf(401).offers, ["sign-in"]);
   assert.equal(refusalOf(403, "The org is suspended.").text, "The org is suspended.");
+  // An org that is suspended has no page to go back to.
+  assert.deepEqual(refusalOf(403, "It is suspended.", "org_suspended").offers, ["reconnect", "orgs"]);
   for (const status of [undefined, 0, 500, 502, 503]) assert.equal(refusalOf(status), null);
 });
 
