@@ -12,6 +12,13 @@ const (
 	ActionServiceChange   Action = "service.change"
 	ActionServiceDelete   Action = "service.delete"
 	ActionServiceProbe    Action = "service.probe" // the gateway is asked to try its nodes
+	ActionFacadeSet       Action = "service.policy"
+	ActionFacadeEnd       Action = "service.policy_end"
+	ActionFacadeReplace   Action = "service.replace"   // a policy's: a dead node gets a successor
+	ActionFacadeFill      Action = "service.fill"      // up to the least number
+	ActionFacadeOut       Action = "service.scale_out" // more connections than nodes for them
+	ActionFacadeIn        Action = "service.scale_in"
+	ActionFacadeStop      Action = "service.policy_stop" // refused what it should do
 	ActionNodeAdd         Action = "node.add"
 	ActionNodeEnable      Action = "node.enable"
 	ActionNodeDrain       Action = "node.drain"
@@ -34,6 +41,7 @@ const (
 var NetworkActions = []Action{
 	ActionNetworkCreate, ActionNetworkDelete, ActionOutboundSet, ActionDrift, ActionPublicIPTake, ActionPublicIPRelease,
 	ActionServiceCreate, ActionServiceChange, ActionServiceDelete, ActionServiceProbe,
+	ActionFacadeSet, ActionFacadeEnd, ActionFacadeReplace, ActionFacadeFill, ActionFacadeOut, ActionFacadeIn, ActionFacadeStop,
 	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,
 	ActionFirewallAdd, ActionFirewallChange, ActionFirewallMove, ActionFirewallDelete,
 	ActionVPNCreate, ActionVPNPeerAdd, ActionVPNPeerRevoke,

@@ -49,7 +49,7 @@ var promises = map[string]promise{
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
-	"PublicIPOffer": shared, "Probes": own, "ProbeService": writes, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
+	"PublicIPOffer": shared, "Facade": absent, "FacadeActs": own, "FacadeMachines": own, "FacadeOrders": own, "Probes": own, "ActFacade": writes, "AddFacadeMachine": writes, "DeleteFacade": writes, "LatchFacade": plain, "ProbeService": writes, "PutFacade": writes, "SetFacade": writes, "SetFacadeMachine": writes, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
 	"VPN": absent, // globex has none
 
 	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,
@@ -143,6 +143,9 @@ func (x theirs) foreign(method string) map[reflect.Type][]any {
 		{models.MachineStopped, models.MachineDeleting, models.MachineFailed}, {models.TaskRunning, models.TaskCancelled}, {set},
 		{models.Amounts{models.ResourceMachines: 1}}, {models.RoleAdmin}, {models.ConsoleAsk{Mode: models.ConsoleOperate}}, {models.ConsoleLimits{}},
 		{x.network.service.ID}, {x.network.node.ID}, {x.network.rule.ID}, {x.network.peer}, {x.network.ip.ID}, {&x.network.node}, {&x.network.rule},
+		{models.FacadePolicy{ServiceID: x.network.service.ID, AuthorID: x.user.ID, MinNodes: 1, MaxNodes: 1, TemplateID: x.tmpl, NetworkID: machine.NetworkID, NodePort: 80}},
+		{models.FacadeMachine{MachineID: machine.ID, ServiceID: x.network.service.ID, State: models.FacadeJoined}}, {models.OutcomeSucceeded},
+		{&models.ServiceRow{InternetService: x.network.service}}, {models.FacadeAct{ServiceID: x.network.service.ID, Action: models.ActionFacadeIn}},
 		{x.network.rule}, {x.network.service}, {&x.network.service}, {models.ServiceEndpoint{PublicIPID: x.network.ip.ID, Port: 444}}, {&x.network.network},
 		{[]models.StepSpec{{Name: "power", Title: "Power off"}}}, {true}, {100, 3}, {int64(1)}, {time.Minute}, {models.Now().Add(time.Hour)}, {models.OrgRead},
 	} {

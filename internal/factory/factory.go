@@ -105,6 +105,7 @@ func (f *Factory) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { f.wakeCancelled(ctx) })
 	running.Go(func() { f.feedAll(ctx) })
+	running.Go(func() { f.runFacades(ctx) })
 	running.Wait()
 }
 

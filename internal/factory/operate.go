@@ -84,15 +84,22 @@ func (f *Factory) delete(ctx context.Context, scope *models.Scope, id models.Mac
 		if m.State == models.MachineBuilding {
 			return models.Conflict(fmt.Sprintf("%s is still being made. Cancel its task instead.", m.Name))
 		}
-		t = models.Task{MachineID: m.ID, MachineName: m.Name, Kind: models.TaskDelete, RetryOf: retryOf}
-		err = f.begin(ctx, w, &t, models.Event{
-			Action: models.ActionMachineDelete, Object: m.Object(), Outcome: models.OutcomeAccepted,
-			Before: map[string]any{"state": m.State, "address": m.Address},
-		})
-		if err != nil {
-			return err
-		}
-		return w.MoveMachine(m.ID, models.MachineDeleting, nil)
+		t, err = f.deleteIn(ctx, w, &m, retryOf)
+		return err
 	})
 	return t, f.refuse(ctx, scope, models.ActionMachineDelete, object, err)
+}
+
+// deleteIn stores a machine's removal with its Task, in a transaction that may
+// hold more.
+func (f *Factory) deleteIn(ctx context.Context, w *models.Writer, m *models.MachineRow, retryOf models.TaskID) (models.Task, error) {
+	t := models.Task{MachineID: m.ID, MachineName: m.Name, Kind: models.TaskDelete, RetryOf: retryOf}
+	err := f.begin(ctx, w, &t, models.Event{
+		Action: models.ActionMachineDelete, Object: m.Object(), Outcome: models.OutcomeAccepted,
+		Before: map[string]any{"state": m.State, "address": m.Address},
+	})
+	if err != nil {
+		return t, err
+	}
+	return t, w.MoveMachine(m.ID, models.MachineDeleting, nil)
 }
