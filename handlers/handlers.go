@@ -21,6 +21,8 @@ type Factory interface {
 	Library(ctx context.Context, scope *models.Scope, id models.MachineID) (factory.Library, error)
 	Media(ctx context.Context, scope *models.Scope, id models.MachineID, iso string) (models.Task, error)
 	Cancel(ctx context.Context, scope *models.Scope, id models.TaskID) error
+	FacadeQuote(ctx context.Context, scope *models.Scope, spec factory.FacadeSpec) (int64, error)
+	SetFacade(ctx context.Context, scope *models.Scope, spec factory.FacadeSpec) error
 	Retry(ctx context.Context, scope *models.Scope, id models.TaskID) (models.Task, error)
 }
 
@@ -86,7 +88,7 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Provider:    &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
 		Edge:        &EdgeAPI{network: rooms.Network},
 		Edges:       &Edges{frames: f},
-		Network:     &Network{frames: f, network: rooms.Network},
+		Network:     &Network{frames: f, network: rooms.Network, factory: rooms.Factory},
 		People:      &People{frames: f, invitations: rooms.Invitations, outbox: o.Outbox},
 		Invitations: &Invitations{frames: f, invitations: rooms.Invitations},
 	}

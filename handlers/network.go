@@ -16,6 +16,7 @@ import (
 type Network struct {
 	frames
 	network *network.Service
+	factory Factory
 }
 
 // Show is the network's first page, or its live part.

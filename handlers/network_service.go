@@ -159,6 +159,9 @@ func (h *Network) service(c echo.Context, scope *models.Scope, service models.Se
 		if p.Gateway, err = r.Gateway(); err != nil {
 			return err
 		}
+		if p.Facade, err = facadePanel(r, service, p.CanManage); err != nil {
+			return err
+		}
 		p.Events, err = r.ObjectEvents(string(service), latest)
 		return err
 	})

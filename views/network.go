@@ -261,6 +261,7 @@ type ServiceProps struct {
 	Frame     Frame
 	Service   models.ServiceRow
 	Gateway   models.OrgGateway
+	Facade    FacadePanelProps
 	Events    []models.AuditEvent
 	CanManage bool
 	Problem   string

@@ -60,6 +60,11 @@ func (p *portal) edge(org, name string, machine models.Machine) edgeIDs {
 		if err := w.AddNode(&node); err != nil {
 			return err
 		}
+		policy := models.FacadePolicy{ServiceID: service.ID, AuthorID: admin.UserID(), MinNodes: 1, MaxNodes: 1, TemplateID: p.Template.ID, InstanceTypeID: p.Small.ID,
+			NetworkID: machine.NetworkID, NodePort: 80, DeadAfterSeconds: 60, CooldownSeconds: 60, OrdersPerHour: 1}
+		if err := w.PutFacade(policy); err != nil {
+			return err
+		}
 		if _, err := w.VPN(); models.CodeOf(err) == models.CodeNotFound {
 			if _, err := w.CreateVPN(ip.ID, key, "private"); err != nil {
 				return err

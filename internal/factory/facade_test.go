@@ -3,6 +3,7 @@ package factory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -404,10 +405,7 @@ func TestPolicyStopsWhenQuotaRefuses(t *testing.T) {
 		ctx := context.Background()
 		r := newFacadeRig(t, db, 1, nil)
 		limits := func(machines int64) {
-			with := models.Limits{}
-			for k, v := range testkit.RoomyLimits {
-				with[k] = v
-			}
+			with := maps.Clone(testkit.RoomyLimits)
 			with[models.ResourceMachines] = machines
 			_, err := r.System.PutOrg(ctx, "acme", "Acme", with)
 			r.must(err)

@@ -205,8 +205,8 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 		}
 
 		// The gateway is asked, without a change of what it carries.
-		generation, tag := r.acme().Generation, ""
-		_, tag, err = r.feed.Desired(ctx, "", 0)
+		generation := r.acme().Generation
+		_, tag, err := r.feed.Desired(ctx, "", 0)
 		r.must(err)
 		ask := func() {
 			r.Helper()
