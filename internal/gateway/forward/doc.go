@@ -3,6 +3,7 @@
 // the reports are those of a real gateway; only the carrying is done by hand.
 //
 //	127.0.x.y:port ── firewall, sources ── a node that lives ──▶ guest's listener
+//	        HTTP: each request by itself, with X-Forwarded-For
 //	127.0.x.y:udp  ── WireGuard ── TCP/IP in the process ───────▶ guest's listener
 //
 // It binds loopback addresses and nothing else. A port below 1024 that may not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -23,6 +24,7 @@ type service struct {
 	mapped   string
 	instance string
 	listener net.Listener    // TCP
+	http     *http.Server    // HTTP, on the listener
 	udp      net.PacketConn  // UDP
 	ctx      context.Context //nolint:containedctx // ends with the service, whose connections end with it
 	stop     context.CancelFunc
@@ -42,7 +44,7 @@ type service struct {
 func (s *service) same(w edge.Service) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.want.PublicIP == w.PublicIP && s.want.Port == w.Port && (s.want.Protocol == edge.ProtocolUDP) == (w.Protocol == edge.ProtocolUDP)
+	return s.want.PublicIP == w.PublicIP && s.want.Port == w.Port && s.want.Protocol == w.Protocol
 }
 
 func (g *Gateway) open(w edge.Service) (*service, error) {
@@ -58,9 +60,13 @@ func (g *Gateway) open(w edge.Service) (*service, error) {
 		s.stop()
 		return nil, err
 	}
-	if s.udp != nil {
+	switch w.Protocol {
+	case edge.ProtocolUDP:
 		go s.serveUDP()
-	} else {
+	case edge.ProtocolHTTP:
+		s.http = s.web()
+		go func() { _ = s.http.Serve(webListener{s}) }() // ends with the listener
+	default:
 		go s.serve()
 	}
 	return s, nil
@@ -174,6 +180,9 @@ func (s *service) passes(from netip.Addr) bool {
 
 // reset ends a connection without a word.
 func reset(c io.Closer) {
+	if w, ok := c.(*webClient); ok { // not by its own Close, which asks for the list that is being walked
+		c = w.Conn
+	}
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
@@ -300,7 +309,7 @@ func (s *service) observe() gateway.ServiceReading {
 	r := gateway.ServiceReading{Instance: s.instance, In: s.in.Load(), Out: s.out.Load(), Total: s.total.Load(), Open: open, Mapped: s.mapped, Nodes: map[string]gateway.NodeReading{}}
 	for _, n := range nodes {
 		reading := n.observe(s.instance)
-		if s.udp == nil {
+		if s.udp == nil && s.http == nil {
 			reading.Open /= 2 // both ends are in its list
 		}
 		r.Nodes[n.want.ID] = reading
