@@ -53,6 +53,9 @@ func (h *History) showAll(c echo.Context, provider *models.Provider, org models.
 	p.Page, p.Sealed, p.Signed, p.Archived = history.Page, history.Sealed, history.Signed, history.Archived
 	p.Provider = &views.ProviderHistoryProps{Orgs: history.Orgs, Chain: org.Slug}
 	p.CanExport = org.ID != ""
+	if views.Part(c.Request()) == views.PartList {
+		return Render(c, http.StatusOK, views.HistoryRows(p))
+	}
 	return Render(c, http.StatusOK, views.History(p))
 }
 

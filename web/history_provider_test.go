@@ -20,6 +20,7 @@ func TestProviderReadsEveryHistory(t *testing.T) {
 		for path, want := range map[string][]string{
 			"/provider/history":                                                  {"Acme", "Order machine", "Sign in", "Choose one history"},
 			"/provider/history?org=acme&q=web-1":                                 {"Order machine", "Export filtered CSV"},
+			"/provider/history?org=acme&q=order":                                 {`hx-get="/provider/history?org=acme&amp;part=list&amp;q=order"`, `"/provider/events"`}, // it renews itself
 			"/provider/history?q=unicorn":                                        {"No event matches"},
 			"/provider/history?org=provider":                                     {"Export CSV"},
 			"/provider/history/export?org=acme":                                  {`"slug":"acme"`, "web-1", `"complete":true`},
@@ -35,6 +36,9 @@ func TestProviderReadsEveryHistory(t *testing.T) {
 					t.Errorf("%s has no %q", path, text)
 				}
 			}
+		}
+		if part := operator.get("/provider/history?org=acme&part=list", "HX-Request", "true"); part.Code != http.StatusOK || !strings.HasPrefix(strings.TrimSpace(part.Body.String()), `<div id="events"`) || !strings.Contains(part.Body.String(), "web-1") {
+			t.Errorf("the part that renews itself: %d", part.Code)
 		}
 		if body := operator.get("/provider/history?org=globex").Body.String(); strings.Contains(body, "web-1") {
 			t.Error("globex's history has acme's machine")
