@@ -80,10 +80,18 @@ func (r *Reader) Unlinked(since time.Time, limit int) ([]AuditEvent, error) {
 
 // Links returns the links behind a sequence, in order, with their events.
 func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
-	q := r.tx.Model(&AuditLink{}).Select(linkColumns+", "+eventColumns).
+	return r.linkedRows(r.linksBehind(after, limit), limit, true)
+}
+
+// ShownLinks is Links without the events' bodies.
+func (r *Reader) ShownLinks(after int64, limit int) ([]LinkedEvent, error) {
+	return r.linkedRows(r.linksBehind(after, limit), limit, false)
+}
+
+func (r *Reader) linksBehind(after int64, limit int) *gorm.DB {
+	return r.tx.Model(&AuditLink{}).
 		Joins("LEFT JOIN audit_events ON audit_events.id = audit_links.event_id AND audit_events.org_id = audit_links.org_id").
 		Where("audit_links.sequence > ?", after).Order("audit_links.sequence").Limit(limit)
-	return r.linkedRows(q, limit)
 }
 
 // LinkedBody is a link with its event's text, nil where there is none.
@@ -117,7 +125,7 @@ func (r *Reader) Bodies(after int64, limit int) ([]LinkedBody, error) {
 // through, and the id up to which was looked, "" at the end of the history.
 // The filter's page counts for nothing.
 func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]LinkedEvent, EventID, error) {
-	q := r.tx.Model(&AuditEvent{}).Select(linkColumns+", "+eventColumns).
+	q := r.tx.Model(&AuditEvent{}).
 		Joins("LEFT JOIN audit_links ON audit_links.event_id = audit_events.id AND audit_links.org_id = audit_events.org_id").
 		Where(r.orgsOwnID()+" > ?", after)
 	if !f.From.IsZero() {
@@ -126,7 +134,7 @@ func (r *Reader) EventsBehind(f EventFilter, after EventID, limit int) ([]Linked
 	if !f.To.IsZero() {
 		q = q.Where(r.orgsOwnID()+" < ?", oldestID(f.To.Add(skew)))
 	}
-	rows, err := r.linkedRows(q.Order(r.orgsOwnID()).Limit(limit), limit)
+	rows, err := r.linkedRows(q.Order(r.orgsOwnID()).Limit(limit), limit, true)
 	if err != nil {
 		return nil, "", err
 	}

@@ -146,33 +146,25 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 	}
 	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
 	foot := footer{Sealed: e.archived}
-	for {
-		var rows []models.LinkedBody
-		err := e.read(ctx, func(r *models.Reader) (err error) {
-			rows, err = r.Bodies(foot.Sealed, readAtOnce)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			place := entryOfBody(row)
+	var failed error
+	err = ahead(ctx, e.read, e.archived, (*models.Reader).Bodies, func(row *models.LinkedBody) int64 { return row.Link.Sequence }, func(rows []models.LinkedBody) bool {
+		for i := range rows {
+			place := entryOfBody(rows[i])
 			b = appendEntry(b, &place)
 			foot.Sealed = place.sequence
 			for len(checkpoints) > 0 && checkpoints[0].Sequence <= place.sequence {
-				if b, err = appendObject(b, checkpointLine{checkpoints[0]}); err != nil {
-					return err
+				if b, failed = appendObject(b, checkpointLine{checkpoints[0]}); failed != nil {
+					return false
 				}
 				checkpoints = checkpoints[1:]
 			}
 		}
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
+		_, failed = w.Write(b)
 		b = b[:0]
-		if len(rows) < readAtOnce {
-			break
-		}
+		return failed == nil
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return err
 	}
 	for _, c := range checkpoints { // for events that are no longer there
 		if b, err = appendObject(b, checkpointLine{c}); err != nil {
@@ -225,7 +217,7 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 
 func (e *Export) all(ctx context.Context, fn func([]models.LinkedEvent) error) error {
 	var failed error
-	err := places(ctx, e.read, e.archived, func(rows []models.LinkedEvent) bool {
+	err := ahead(ctx, e.read, e.archived, (*models.Reader).ShownLinks, sequenceOf, func(rows []models.LinkedEvent) bool {
 		rows = slices.DeleteFunc(rows, func(row models.LinkedEvent) bool { return row.Event == nil })
 		failed = fn(rows)
 		return failed == nil
@@ -315,6 +307,9 @@ func (e *Export) csv(ctx context.Context, w io.Writer) error {
 // way of saying that a cell is text. Some look past leading space, and at the
 // wide forms of the signs.
 func harmless(cell string) string {
+	if cell == "" || letterOrDigit(cell[0]) || cell[0] == '{' { // nearly every one
+		return cell
+	}
 	bare := strings.TrimLeft(cell, " \t\r\n\u00a0\ufeff")
 	for _, sign := range []string{"=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠"} {
 		if strings.HasPrefix(bare, sign) {
@@ -325,4 +320,8 @@ func harmless(cell string) string {
 		return "'" + cell
 	}
 	return cell
+}
+
+func letterOrDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }

@@ -171,11 +171,20 @@ func (s *Service) walk(ctx context.Context, w *walker, read look) (*Fault, error
 	return w.end(), nil
 }
 
-// places hands over the chain behind a sequence, page by page, until fn has
-// enough; the next page is read while fn is at work.
+// places hands over the chain behind a sequence, with its events.
 func places(ctx context.Context, read look, after int64, fn func([]models.LinkedEvent) bool) error {
+	return ahead(ctx, read, after, (*models.Reader).Links, sequenceOf, fn)
+}
+
+func sequenceOf(row *models.LinkedEvent) int64 { return row.Link.Sequence }
+
+// ahead hands over what is behind a sequence, page by page, until fn has
+// enough; the next page is read while fn is at work.
+func ahead[T any](ctx context.Context, read look, after int64, next func(r *models.Reader, after int64, limit int) ([]T, error),
+	sequence func(*T) int64, fn func([]T) bool,
+) error {
 	type page struct {
-		rows []models.LinkedEvent
+		rows []T
 		err  error
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -185,12 +194,12 @@ func places(ctx context.Context, read look, after int64, fn func([]models.Linked
 		for {
 			var p page
 			p.err = read(ctx, func(r *models.Reader) (err error) {
-				p.rows, err = r.Links(after, readAtOnce)
+				p.rows, err = next(r, after, readAtOnce)
 				return err
 			})
 			more := p.err == nil && len(p.rows) == readAtOnce
 			if more {
-				after = p.rows[len(p.rows)-1].Link.Sequence
+				after = sequence(&p.rows[len(p.rows)-1])
 			}
 			select { // whoever takes the page may change it
 			case pages <- p:
