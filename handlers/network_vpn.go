@@ -38,12 +38,8 @@ func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.V
 		if p.IPs, err = r.PublicIPs(); err != nil {
 			return err
 		}
-		whose := scope.UserID()
-		if p.CanManage || scope.Role() == models.RoleAuditor {
-			whose = ""
-		}
 		p.Own = scope.UserID()
-		p.Peers, err = r.Peers(whose)
+		p.Peers, err = r.Peers(h.devicesOf(scope))
 		return err
 	})
 	if err != nil {
@@ -54,6 +50,14 @@ func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.V
 		return Render(c, status, views.VPNLive(p))
 	}
 	return Render(c, status, views.VPN(p))
+}
+
+// devicesOf is whose devices the reader may see: "" is everybody's.
+func (h *Network) devicesOf(scope *models.Scope) models.UserID {
+	if scope.Can(models.NetworkManage) || scope.Role() == models.RoleAuditor {
+		return ""
+	}
+	return scope.UserID()
 }
 
 // TurnOnVPN makes the org's end.

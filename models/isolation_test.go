@@ -48,7 +48,7 @@ var promises = map[string]promise{
 	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own,
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
-	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
+	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Topology": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
 	"PublicIPOffer": shared, "Facade": absent, "FacadeActs": own, "FacadeMachines": own, "FacadeOrders": own, "Probes": own, "ActFacade": writes, "AddFacadeMachine": writes, "DeleteFacade": writes, "LatchFacade": plain, "ProbeService": writes, "PutFacade": writes, "SetFacade": writes, "SetFacadeMachine": writes, "PublicIPs": own, "ReservedPorts": shared, "Service": absent, "Services": own, "UsesOf": own,
 	"VPN": absent, // globex has none
 

@@ -8,6 +8,7 @@ func (p Place) NewPrivateNetwork() string { return p.url("/network/private/new")
 func (p Place) PublicIPs() string         { return p.url("/network/ips") }
 func (p Place) Services() string          { return p.url("/network/services") }
 func (p Place) NewService() string        { return p.url("/network/services/new") }
+func (p Place) Topology() string          { return p.url("/network/topology") }
 func (p Place) Firewall() string          { return p.url("/network/firewall") }
 func (p Place) VPN() string               { return p.url("/network/vpn") }
 func (p Place) Devices() string           { return p.url("/network/vpn/devices") }

@@ -107,6 +107,7 @@ func (s *Server) mount(h handlers.Handlers) {
 
 	net := org.under("/network")
 	net.GET("", s.Org(models.OrgRead, h.Network.Show))
+	net.GET("/topology", s.Org(models.OrgRead, h.Network.Topology))
 	net.GET("/private/new", s.Org(models.NetworkManage, h.Network.NewPrivate))
 	net.POST("/private", s.Org(models.NetworkManage, h.Network.CreatePrivate))
 	net.GET("/private/:id", s.Org(models.OrgRead, h.Network.Private))

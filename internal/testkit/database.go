@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millwright/millwright/migrations"
@@ -70,4 +71,32 @@ func Open(t testing.TB, url string) *models.DB {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// Statements counts what a database is asked.
+type Statements struct{ n atomic.Int64 }
+
+// Of is how many statements something takes.
+func (s *Statements) Of(something func()) int {
+	before := s.n.Load()
+	something()
+	return int(s.n.Load() - before)
+}
+
+// Counted runs a test on both databases, with its statements counted.
+func Counted(t *testing.T, test func(t *testing.T, db *models.DB, s *Statements)) {
+	t.Helper()
+	for name, address := range map[string]func(testing.TB) string{"sqlite": SQLiteURL, "postgres": PostgresURL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &Statements{}
+			db, err := models.Open(context.Background(), models.Options{URL: address(t), Key: Key, MaxConns: 12, Logger: Quiet(),
+				Trace: func(string) { s.n.Add(1) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			test(t, db, s)
+		})
+	}
 }
