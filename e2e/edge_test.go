@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -147,10 +148,7 @@ func TestDemoCarriesWhatTheWizardsMake(t *testing.T) {
 	// Who may come, and whether at all.
 	change := func(field, value string, passes bool) {
 		t.Helper()
-		now := url.Values{}
-		for name, values := range form {
-			now[name] = values
-		}
+		now := maps.Clone(form)
 		host, _, _ := strings.Cut(at, ":")
 		now.Set("public_ip", n.PublicIP(host))
 		now.Set(field, value)
@@ -221,7 +219,7 @@ func join(t *testing.T, config string) *netstack.Net {
 	t.Cleanup(d.Close)
 	var set strings.Builder
 	fmt.Fprintf(&set, "private_key=%s\npublic_key=%s\nendpoint=%s\n", wg.Hex(value(privateLine)), wg.Hex(value(publicLine)), value(endpointLine))
-	for _, allowed := range strings.Split(value(allowedLine), ", ") {
+	for allowed := range strings.SplitSeq(value(allowedLine), ", ") {
 		fmt.Fprintf(&set, "allowed_ip=%s\n", allowed)
 	}
 	if err := d.IpcSet(set.String()); err != nil {

@@ -57,8 +57,8 @@ func clientOf(r *http.Request) netip.Addr {
 	return a.Addr().Unmap()
 }
 
-// notMade is the error of a connection to a node that could not be made.
-type notMade struct{ error }
+// notMadeError is the error of a connection to a node that could not be made.
+type notMadeError struct{ error }
 
 // dialNode connects to the node with the given address, and counts for it.
 func (s *service) dialNode(ctx context.Context, _, at string) (net.Conn, error) {
@@ -68,7 +68,7 @@ func (s *service) dialNode(ctx context.Context, _, at string) (net.Conn, error) 
 	}
 	c, err := s.gateway.dial(ctx, s.org, "tcp", a.Addr().String(), int(a.Port()))
 	if err != nil {
-		return nil, notMade{err}
+		return nil, notMadeError{err}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (w webNodes) ask(n *node, r *http.Request) (res *http.Response, again bool,
 		if r.Context().Err() != nil { // the client is gone: not the node's fault
 			return nil, false, err
 		}
-		var unmade notMade
+		var unmade notMadeError
 		if errors.As(err, &unmade) {
 			n.failed(unmade.error)
 			return nil, true, err

@@ -100,7 +100,7 @@ func TestSuiteSaysWhereItCantRun(t *testing.T) {
 	program := filepath.Join(dir, "suite.test")
 	text, err := os.ReadFile(os.Args[0])
 	if err == nil {
-		err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, text, 0o755)) //nolint:gosec // for nobody to run
+		err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, text, 0o755)) // for nobody to run
 	}
 	if err != nil {
 		t.Fatal(err)
