@@ -4,6 +4,7 @@ package models
 const (
 	ActionNetworkCreate   Action = "network.create"
 	ActionNetworkDelete   Action = "network.delete"
+	ActionNetworkClear    Action = "network.clear" // a deleted one's port group, gone from vSphere
 	ActionOutboundSet     Action = "network.outbound"
 	ActionDrift           Action = "network.drift" // other hands on the gateway, repaired
 	ActionPublicIPTake    Action = "public_ip.take"
@@ -39,7 +40,7 @@ const (
 
 // NetworkActions are these, in the order of a menu.
 var NetworkActions = []Action{
-	ActionNetworkCreate, ActionNetworkDelete, ActionOutboundSet, ActionDrift, ActionPublicIPTake, ActionPublicIPRelease,
+	ActionNetworkCreate, ActionNetworkDelete, ActionNetworkClear, ActionOutboundSet, ActionDrift, ActionPublicIPTake, ActionPublicIPRelease,
 	ActionServiceCreate, ActionServiceChange, ActionServiceDelete, ActionServiceProbe,
 	ActionFacadeSet, ActionFacadeEnd, ActionFacadeReplace, ActionFacadeFill, ActionFacadeOut, ActionFacadeIn, ActionFacadeStop,
 	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,

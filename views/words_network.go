@@ -8,7 +8,7 @@ import (
 
 // Words of what is done on the network; see words.go for the rest.
 var networkWords = map[models.Action]string{
-	models.ActionNetworkCreate: "made the network", models.ActionNetworkDelete: "deleted the network",
+	models.ActionNetworkCreate: "made the network", models.ActionNetworkDelete: "deleted the network", models.ActionNetworkClear: "removed from vSphere the port group of",
 	models.ActionOutboundSet: "set the outbound address", models.ActionDrift: "repaired", models.ActionPublicIPTake: "took the public IP",
 	models.ActionPublicIPRelease: "released the public IP", models.ActionServiceCreate: "made the service",
 	models.ActionServiceChange: "changed the service", models.ActionServiceDelete: "deleted the service",
@@ -25,7 +25,7 @@ var networkWords = map[models.Action]string{
 }
 
 var networkNames = map[models.Action]string{
-	models.ActionNetworkCreate: "Make network", models.ActionNetworkDelete: "Delete network",
+	models.ActionNetworkCreate: "Make network", models.ActionNetworkDelete: "Delete network", models.ActionNetworkClear: "Remove port group",
 	models.ActionOutboundSet: "Set outbound address", models.ActionDrift: "Gateway repaired", models.ActionPublicIPTake: "Take public IP",
 	models.ActionPublicIPRelease: "Release public IP", models.ActionServiceCreate: "Make service",
 	models.ActionServiceChange: "Change service", models.ActionServiceDelete: "Delete service",

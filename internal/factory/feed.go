@@ -80,6 +80,7 @@ func (f *Factory) feedOnce(ctx context.Context, c *cloud, connected func()) erro
 			err = f.readCapacity(ctx, c)
 		case <-sweep.C:
 			f.sweep(ctx, c, inventory)
+			f.clearNetworks(ctx, c)
 		case change := <-changes:
 			after.note(change)
 		case <-afterthought.C:
@@ -119,6 +120,7 @@ func (f *Factory) observe(ctx context.Context, c *cloud, b vsphere.Batch, began 
 	}
 	if b.Full {
 		f.sweep(ctx, c, inventory)
+		f.clearNetworks(ctx, c)
 		return nil
 	}
 	select {

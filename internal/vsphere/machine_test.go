@@ -255,6 +255,17 @@ func TestPortGroupIsMadeWithTheNetworksVLAN(t *testing.T) {
 	if _, err := finder.Network(t.Context(), "/DC0/network/millwright-124-net"); err != nil {
 		t.Error(err)
 	}
+	// It goes from every host, once. (Of the simulator's port groups none knows
+	// who is connected, so that one in use can't be tried here.)
+	if removed, err := c.RemovePortGroup(t.Context(), "millwright-124-net"); err != nil || !removed {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	if _, err := finder.Network(t.Context(), "/DC0/network/millwright-124-net"); err == nil {
+		t.Error("the port group is still there")
+	}
+	if removed, err := c.RemovePortGroup(t.Context(), "millwright-124-net"); err != nil || removed {
+		t.Errorf("once more: removed %v, %v", removed, err)
+	}
 }
 
 // placementOf is the placement with a connection to use it by.

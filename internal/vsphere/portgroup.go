@@ -99,3 +99,56 @@ func unlessThere(err error) error {
 	}
 	return err
 }
+
+// RemovePortGroup removes the port group of that name, from the distributed
+// switch or from every host; false where there is none. One that a VM is
+// connected to stays.
+func (c *Client) RemovePortGroup(ctx context.Context, name string) (removed bool, err error) {
+	err = c.do(ctx, "remove port group "+name, func(ctx context.Context, conn *connection) error {
+		removed = false
+		place, err := c.placement(ctx, conn)
+		if err != nil {
+			return err
+		}
+		finder := find.NewFinder(conn.vim)
+		finder.SetDatacenter(place.datacenter)
+		network, err := finder.Network(ctx, name)
+		var absent *find.NotFoundError
+		if errors.As(err, &absent) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var used mo.Network
+		if err := property.DefaultCollector(conn.vim).RetrieveOne(ctx, network.Reference(), []string{"vm"}, &used); err != nil {
+			return err
+		}
+		if len(used.Vm) > 0 {
+			return refuse(CodeInvalidState, "%d VMs are connected to the port group %s", len(used.Vm), name)
+		}
+		if group, ok := network.(*object.DistributedVirtualPortgroup); ok {
+			task, err := group.Destroy(ctx)
+			if err == nil {
+				err = task.Wait(ctx)
+			}
+			removed = err == nil
+			return err
+		}
+		for _, h := range place.hosts {
+			system, err := object.NewHostSystem(conn.vim, h.ref).ConfigManager().NetworkSystem(ctx)
+			if err != nil {
+				return err
+			}
+			switch err := system.RemovePortGroup(ctx, name); {
+			case err == nil:
+				removed = true
+			case fault.Is(err, &types.NotFound{}):
+			default:
+				return err
+			}
+		}
+		return nil
+	})
+	return removed, err
+}
