@@ -41,7 +41,11 @@ export class Paste {
     this.rate.value = settings.rate;
     for (const name of ["input", "change"]) this.form.addEventListener(name, () => this.#look());
     this.form.addEventListener("submit", (event) => this.#submit(event, dialog));
-    dialog.addEventListener("close", () => { if (!this.#typing) this.text.value = ""; this.#look(); });
+    dialog.addEventListener("close", () => {
+      if (dialog.open) return; // the event comes late: it was opened again
+      this.text.value = ""; // it may be a password
+      this.#look();
+    });
     this.#part("typing-stop").addEventListener("click", () => this.stop());
   }
 
