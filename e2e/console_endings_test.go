@@ -56,6 +56,7 @@ func TestConsoleIsEndedByPeople(t *testing.T) {
 	post(admin, "/orgs/acme/consoles/"+found[1]+"/close", url.Values{"confirm": {"yes"}})
 	b.UntilText("Ada Adams closed this console")
 	b.Shot("closed-by")
+	axeClean(t, b, "closed by an admin")
 	b.Click("[data-console-offer=reconnect]")
 	b.Until("opened again", operates+" && "+sameLoad)
 
@@ -81,6 +82,7 @@ func TestConsoleIsEndedByPeople(t *testing.T) {
 	post(admin, person+"/role", url.Values{"role": {"auditor"}})
 	b.UntilText("You may not use this console any more")
 	b.Shot("role-lost")
+	axeClean(t, b, "the role lost")
 	post(admin, person+"/role", url.Values{"role": {"user"}})
 	consoleOf(b, "web-1")
 	b.Until("with the right, the picture", operates)

@@ -78,6 +78,14 @@ func shots(t *testing.T, b *testkit.Browser, name string) {
 	b.Look(1440, 900, false)
 }
 
+// axeClean says what axe finds on the page as it stands.
+func axeClean(t *testing.T, b *testkit.Browser, state string) {
+	t.Helper()
+	for _, fault := range b.Axe() {
+		t.Errorf("%s: %s", state, fault)
+	}
+}
+
 func choose(b *testkit.Browser, menu, item string) {
 	if !testkit.Eval[bool](b, "document.querySelector('#"+menu+"').matches(':popover-open')") {
 		b.Click("[popovertarget=" + menu + "]")
@@ -119,9 +127,7 @@ func TestConsoleIsATool(t *testing.T) {
 	b.Until("the first key has the focus", "document.activeElement.dataset.consoleKeys === 'ctrl-alt-del'")
 	b.Press("\u0301")
 	b.Until("the second", "document.activeElement.dataset.consoleKeys === 'alt-tab'")
-	for _, fault := range b.Axe() {
-		t.Errorf("the key menu: %s", fault)
-	}
+	axeClean(t, b, "the key menu")
 	b.Shot("keys")
 	b.Press("\x1b")
 	b.Until("Esc leads back", "document.activeElement.getAttribute('popovertarget') === 'console-keys'")
@@ -241,6 +247,7 @@ func choosePeople(t *testing.T, b *testkit.Browser) {
 	b.Click("[data-console-viewers]")
 	b.Until("who is here", "document.querySelector('#console-viewers').matches(':popover-open') && document.querySelectorAll('[data-console-viewers-list] li').length === 2")
 	b.Shot("viewers")
+	axeClean(t, b, "who is here")
 	b.Press("\x1b")
 }
 
@@ -302,6 +309,7 @@ func TestConsoleComesBack(t *testing.T) {
 	b.UntilText("web-1 is suspended")
 	b.UntilText("User suspended it.")
 	b.Shot("suspended")
+	axeClean(t, b, "suspended")
 	b.Click("[data-console-power] button")
 	b.Until("resumed", operates+" && "+sameLoad)
 

@@ -5,15 +5,19 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/millwright/millwright/internal/identity"
 	"github.com/millwright/millwright/internal/testkit"
 	"github.com/millwright/millwright/internal/vsphere"
 	"github.com/millwright/millwright/models"
@@ -118,5 +122,50 @@ func TestHostileGuestNameDoesNothing(t *testing.T) {
 	}
 	if len(log.String()) == 0 {
 		t.Error("the portal logged nothing")
+	}
+	// Nor on any page of the portal while the console is open, of its org and of
+	// the provider, with the ticket itself among what is looked for.
+	visitors := map[string]*testkit.Visitor{}
+	for _, email := range []string{"user@acme.example", "operator@provider.example"} {
+		hash, err := identity.HashPassword(testkit.SitePassword)
+		if err == nil {
+			err = p.System.SetPassword(context.Background(), p.User(email).ID, hash)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		visitors[email] = testkit.NewVisitor(t, p.url)
+		visitors[email].SignIn(t, email, testkit.SitePassword)
+	}
+	user, operator := visitors["user@acme.example"], visitors["operator@provider.example"]
+	machine := "/orgs/acme/machines/" + string(p.machine.ID)
+	given, err := user.Post(machine+"/console/ticket", url.Values{"mode": {"view"}})
+	var ticket struct{ Ticket string }
+	if err != nil || json.Unmarshal([]byte(given.Body), &ticket) != nil || len(ticket.Ticket) != 43 {
+		t.Fatalf("ticket: %d %v %s", given.Status, err, given.Body)
+	}
+	secrets := []string{webmks, strings.TrimPrefix(host.server.URL, "https://"), ticket.Ticket}
+	for visitor, paths := range map[*testkit.Visitor][]string{
+		user: {"/orgs/acme/", "/orgs/acme/machines", machine, machine + "/console", machine + "/console?part=live", "/orgs/acme/tasks", "/orgs/acme/history",
+			"/orgs/acme/history?action=console.open", "/orgs/acme/history?action=console.ticket", "/account"},
+		operator: {"/provider/", "/provider/consoles", "/provider/history", "/provider/health", "/provider/tasks", "/provider/orgs"},
+	} {
+		for _, path := range paths {
+			a, err := visitor.Get(path)
+			if err != nil || a.Status != http.StatusOK {
+				t.Errorf("%s: %d %v", path, a.Status, err)
+			}
+			head := fmt.Sprint(a.Header)
+			for _, secret := range secrets {
+				if strings.Contains(a.Body, secret) || strings.Contains(head, secret) {
+					t.Errorf("%s has %q", path, secret)
+				}
+			}
+		}
+	}
+	for _, secret := range secrets {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
 	}
 }

@@ -46,12 +46,27 @@ func TestVNCViewerShowsTheScreenOverTheBridge(t *testing.T) {
 	if err != nil || json.Unmarshal(printed, &ticket) != nil || len(ticket.Ticket) != 43 || !strings.HasSuffix(ticket.URL, "/console") {
 		t.Fatalf("it prints %s: %v", printed, err)
 	}
-	for machine, want := range map[string]int{"acme/nothing": 4, "globex/shop-1": 4, "acme": 2} {
-		command := exec.Command(testkit.Binary(t), "console", machine)
-		command.Env = append(os.Environ(), env...)
+	// A machine that is off has no screen, and the portal's own sentence says so.
+	list, err := visitor.Get("/orgs/acme/machines?q=web-2")
+	row := regexp.MustCompile(`data-machine-id="([^"]+)"`).FindStringSubmatch(list.Body)
+	if err != nil || row == nil {
+		t.Fatalf("there is no web-2: %v", err)
+	}
+	if a, err := visitor.Post("/orgs/acme/machines/"+row[1]+"/power", url.Values{"op": {"stop"}, "confirm": {"yes"}}); err != nil || a.Status != http.StatusSeeOther {
+		t.Fatalf("power off: %d %v", a.Status, err)
+	}
+	watch(t, visitor, "/orgs/acme/machines/"+row[1], "stopped", is("stopped"))
+	for _, c := range []struct {
+		machine, token, says string
+		exit                 int
+	}{
+		{"acme/nothing", token, "no machine", 4}, {"globex/shop-1", token, "no such org or machine", 4}, {"acme", token, "ORG/MACHINE", 2},
+		{"acme/web-2", token, "web-2 is stopped", 5}, {"acme/web-1", "mw_" + strings.Repeat("A", 43), "token", 3},
+	} {
+		command := exec.Command(testkit.Binary(t), "console", "--url", base, "--token", c.token, c.machine)
 		out, _ := command.CombinedOutput()
-		if got := command.ProcessState.ExitCode(); got != want {
-			t.Errorf("%s: exit code %d, want %d: %s", machine, got, want, out)
+		if got := command.ProcessState.ExitCode(); got != c.exit || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s: exit code %d, want %d and %q: %s", c.machine, got, c.exit, c.says, out)
 		}
 	}
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"log/slog"
@@ -287,6 +288,7 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		}
 		places["the history of "+string(action)] = fmt.Sprintf("%+v", rows)
 	}
+	places["the history of everybody"] = b.everyEvent()
 	err := b.world.System.Look(context.Background(), b.world.Acme.ID, func(r *models.Reader) error {
 		rows, err := r.OpenConsoles()
 		places["the list of open consoles"] = fmt.Sprintf("%+v", rows)
@@ -307,6 +309,40 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 			t.Errorf("the log does not say %q, which an operator needs:\n%s", kind, places["the log"])
 		}
 	}
+}
+
+// everyEvent is all that the history has, of all orgs and the provider, in all
+// its columns.
+func (b *bench) everyEvent() string {
+	b.t.Helper()
+	rows, err := b.world.DB.SQL().QueryContext(context.Background(), "SELECT * FROM audit_events")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	values := make([]any, len(columns))
+	for i := range values {
+		values[i] = new(sql.RawBytes)
+	}
+	var all strings.Builder
+	events := 0
+	for ; rows.Next(); events++ {
+		if err := rows.Scan(values...); err != nil {
+			b.t.Fatal(err)
+		}
+		for _, value := range values {
+			all.Write(*value.(*sql.RawBytes))
+			all.WriteByte(' ')
+		}
+	}
+	if err := rows.Err(); err != nil || events < 20 {
+		b.t.Errorf("the history has %d events: %v", events, err)
+	}
+	return all.String()
 }
 
 // forgive forgets which hosts have failed.

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -124,6 +126,30 @@ func (b *Browser) Fill(selector, text string) {
 func (b *Browser) Press(keys string) {
 	b.t.Helper()
 	b.do("press keys", chromedp.KeyEvent(keys))
+}
+
+// CtrlAltShift presses the three together and lets them go.
+func (b *Browser) CtrlAltShift() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	// The bits of the protocol: Alt 1, Ctrl 2, Shift 8.
+	keys := []struct {
+		name string
+		held int64
+	}{{"Control", 2}, {"Alt", 1 | 2}, {"Shift", 1 | 2 | 8}}
+	press := func(kind input.DispatchKeyEventType, name string, held int64) {
+		_, err := chromedp.Call(ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: kind, Key: name, Code: name + "Left", Location: 1, Modifiers: held})
+		if err != nil {
+			b.t.Fatalf("press %s: %v", name, err)
+		}
+	}
+	for _, key := range keys {
+		press(input.DispatchKeyEventTypeRawKeyDown, key.name, key.held)
+	}
+	for _, key := range slices.Backward(keys) {
+		press(input.DispatchKeyEventTypeKeyUp, key.name, 0)
+	}
 }
 
 // Eval runs a script expression and returns its value.

@@ -78,6 +78,7 @@ const (
 	ExitNotFound    = 4 // no such org or machine
 	ExitConflict    = 5 // not powered on, or somebody else operates it
 	ExitUnreachable = 6 // the portal does not answer
+	ExitLater       = 7 // too many are open, or the machine's host is away: try again
 )
 
 // FailureError is what the user is told.
@@ -144,6 +145,8 @@ func refusal(status int, body []byte) error {
 		return &FailureError{Exit: ExitNotFound, Sentence: "there is no such org or machine, or the token is not for it"}
 	case http.StatusConflict:
 		return say(ExitConflict, "the machine has no screen just now")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return say(ExitLater, "the portal can't open this console just now; try again in a moment")
 	default:
 		return say(ExitFailed, fmt.Sprintf("the portal answers %d", status))
 	}
