@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,9 +109,14 @@ type consoleSite struct {
 	origin string
 	cmd    *exec.Cmd
 	client *http.Client
-	ticket string // where tickets are asked for
 	cookie string
+
+	tickets []string // where tickets are asked for, of one machine each
+	turn    atomic.Int64
 }
+
+// consoleMachines is over how many machines consoles are spread.
+const consoleMachines = 100
 
 var loopbackTLS = &tls.Config{InsecureSkipVerify: true}
 
@@ -130,7 +137,10 @@ func newConsoleSite(b *testing.B, screen screenAddresses, secure bool) *consoleS
 	if err := w.System.SetPassword(context.Background(), w.User("user@acme.example").ID, hash); err != nil {
 		b.Fatal(err)
 	}
-	machine := w.Machine(b, "bench-1")
+	var machines []models.Machine
+	for i := range consoleMachines {
+		machines = append(machines, w.Machine(b, fmt.Sprintf("bench-%d", i+1)))
+	}
 	if err := db.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -138,7 +148,9 @@ func newConsoleSite(b *testing.B, screen screenAddresses, secure bool) *consoleS
 	s.cmd = play(b, "portal", portalOptions{Database: url, Screen: screen, TLS: secure}, &s.origin)
 	s.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: loopbackTLS, MaxIdleConnsPerHost: 64},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	s.ticket = s.origin + "/orgs/acme/machines/" + string(machine.ID) + "/console/ticket"
+	for _, m := range machines {
+		s.tickets = append(s.tickets, s.origin+"/orgs/acme/machines/"+string(m.ID)+"/console/ticket")
+	}
 	s.signIn(b)
 	return s
 }
@@ -174,7 +186,8 @@ func (s *consoleSite) signIn(b *testing.B) {
 
 // open opens a console as the page does, and takes the screen's greeting.
 func (s *consoleSite) open() (*stream, error) {
-	answer, err := s.post(s.ticket, s.cookie, nil)
+	turn := int(s.turn.Add(1)) % len(s.tickets)
+	answer, err := s.post(s.tickets[turn], s.cookie, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type piece struct{ from, to int }
 
 // smallPiece is what is rather moved to the piece before it, over the heads
 // between them, than written by itself; so there are never many.
-const smallPiece = 4 << 10
+const smallPiece = 16 << 10
 
 const (
 	// headMax is the longest head of a frame that isn't masked.

@@ -134,7 +134,7 @@ func (p *picture) show(to net.Conn, b []byte, pieces []piece) (ending, bool) {
 // write writes the parts of one frame, which lie in one buffer in this order,
 // by one call: whatever gorilla writes goes before or behind it.
 func write(to net.Conn, parts [][]byte) error {
-	if tcp, ok := to.(*net.TCPConn); ok {
+	if tcp, ok := to.(*net.TCPConn); ok && len(parts) > 1 {
 		all := net.Buffers(parts)
 		_, err := all.WriteTo(tcp)
 		return err
@@ -165,7 +165,7 @@ func (p *picture) shrink() {
 	}
 	copy(p.small[headMax:], p.large[headMax:headMax+p.kept]) // less than a control frame
 	p.c.large.give(p.large)
-	p.large = nil
+	p.large, p.pieces, p.out = nil, nil, nil
 }
 
 // control answers the hypervisor's ping, and notes that it answers ours.

@@ -100,11 +100,11 @@ func New(system *models.System, screens Screens, o Options) *Service {
 		hosts: hosts{dials: o.Limits.DialsPerHost, known: map[string]*host{}},
 		live:  map[*socket]struct{}{},
 	}
-	// An idle socket keeps two read buffers of 2 KiB, beside a relay's two, and
-	// no write buffer.
+	// An idle socket keeps one read buffer, beside its relays' two, and no write
+	// buffer.
 	writers := &sync.Pool{}
 	s.upgrader = websocket.Upgrader{
-		Subprotocols: []string{protocolBinary}, ReadBufferSize: smallBuffer,
+		Subprotocols: []string{protocolBinary}, ReadBufferSize: 512, // most of its messages have ten bytes
 		WriteBufferSize: smallBuffer, WriteBufferPool: writers,
 		CheckOrigin: func(*http.Request) bool { return true }, // Serve has done it
 	}

@@ -62,7 +62,7 @@ var errTextTooLong = errors.New("a text frame too long for a page's")
 
 // hear reads a text frame, and answers a ping. first: it is the client's first.
 func (c *socket) hear(r io.Reader, small []byte) (first bool, err error) {
-	n, whole, err := fill(r, small[:textMax+1])
+	n, whole, err := fill(r, small)
 	if err != nil {
 		return false, err
 	}
