@@ -224,6 +224,19 @@ func TestAgentCarriesWhatTheRealPortalWants(t *testing.T) {
 	r.until("the last good state is asserted", func() bool { _, err := get(r.inet, clientOne, "http://"+at+"/"); return err == nil })
 	r.passes(r.inet, clientTwo, "http://"+their+"/", c.name)
 
+	// HAProxy is a new one too: it takes a moment to trust both machines.
+	r.until("both machines answer again", func() bool {
+		seen := map[string]bool{}
+		for range 4 {
+			text, err := get(r.inet, clientOne, "http://"+at+"/")
+			if err != nil {
+				return false
+			}
+			seen[text[:min(3, len(text))]] = true
+		}
+		return seen[a.name] && seen[b.name]
+	})
+
 	// And back: the portal hears of it, and its changes arrive.
 	s.Start()
 	s.acme.UntilNode(service, first, "up")
