@@ -107,13 +107,28 @@ func factsOf(text string) map[string]string {
 	}
 	facts := make(map[string]string, len(raw))
 	for name, value := range raw {
-		var word string
-		if json.Unmarshal(value, &word) != nil {
-			word = string(value)
+		var parts map[string]json.RawMessage
+		if json.Unmarshal(value, &parts) != nil || len(parts) == 0 {
+			facts[name] = factText(value)
 		}
-		facts[name] = word
+		for part, value := range parts { // such as each of an org's limits
+			facts[name+" "+part] = factText(value)
+		}
 	}
 	return facts
+}
+
+// factText is a value without the marks of JSON.
+func factText(value json.RawMessage) string {
+	var word string
+	if json.Unmarshal(value, &word) == nil {
+		return word
+	}
+	var words []string
+	if json.Unmarshal(value, &words) == nil {
+		return strings.Join(words, ", ")
+	}
+	return string(value)
 }
 
 // factName names a fact as the pages do.

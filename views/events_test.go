@@ -46,10 +46,12 @@ func TestWhatWasAskedForIsNotToldAsDone(t *testing.T) {
 
 func TestDetailsSpeakAsThePagesDo(t *testing.T) {
 	t.Parallel()
-	e := models.AuditEvent{Before: `{"state":"running"}`, After: `{"op":"stop","price_per_hour_micros":14000,"seconds":75,"state":"stopped"}`}
+	e := models.AuditEvent{Before: `{"state":"running"}`, After: `{"op":"stop","price_per_hour_micros":14000,"seconds":75,"state":"stopped","limits":{"vcpus":8},"clouds":["a","b"]}`}
 	want := map[string]changeLine{
 		"operation":      {Name: "operation", After: "Power off"},
 		"price per hour": {Name: "price per hour", After: "€0.0140"},
+		"limits vcpus":   {Name: "limits vcpus", After: "8"},
+		"clouds":         {Name: "clouds", After: "a, b"},
 		"open for":       {Name: "open for", After: "1 min 15 s"},
 		"state":          {Name: "state", Before: "running", After: "stopped"},
 	}

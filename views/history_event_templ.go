@@ -579,7 +579,7 @@ func HistoryEvent(p HistoryEventProps) templ.Component {
 							if templ_7745c5c3_Err != nil {
 								return templ_7745c5c3_Err
 							}
-							if line.Before != line.After {
+							if p.Event.Before != "" && line.Before != line.After {
 								templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, " data-changed")
 								if templ_7745c5c3_Err != nil {
 									return templ_7745c5c3_Err
@@ -657,7 +657,7 @@ func HistoryEvent(p HistoryEventProps) templ.Component {
 							if templ_7745c5c3_Err != nil {
 								return templ_7745c5c3_Err
 							}
-							var templ_7745c5c3_Var34 = []any{"last", templ.KV("empty-cell", line.After == "")}
+							var templ_7745c5c3_Var34 = []any{"last words", templ.KV("empty-cell", line.After == "")}
 							templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var34...)
 							if templ_7745c5c3_Err != nil {
 								return templ_7745c5c3_Err
@@ -715,7 +715,7 @@ func HistoryEvent(p HistoryEventProps) templ.Component {
 						}
 						return nil
 					})
-					templ_7745c5c3_Err = ui.Table(ui.TableProps{Label: "Before and after", Columns: []ui.Column{{Label: "Field", Class: "first"}, {Label: "Before"}, {Label: "After", Class: "last"}}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var28), templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Table(ui.TableProps{Label: "Before and after", Columns: []ui.Column{{Label: "Field", Class: "first"}, {Label: "Before"}, {Label: "After", Class: "last words"}}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var28), templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

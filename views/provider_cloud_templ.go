@@ -1364,7 +1364,7 @@ func changesPanel(events []models.AuditEvent) templ.Component {
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, "</td><td class=\"last changes-cell\" data-label=\"Before and after\">")
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, "</td><td class=\"last words changes-cell\" data-label=\"Before and after\">")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -1394,7 +1394,7 @@ func changesPanel(events []models.AuditEvent) templ.Component {
 					}
 					return nil
 				})
-				templ_7745c5c3_Err = ui.Table(ui.TableProps{Label: "Latest changes", Columns: []ui.Column{{Label: "What", Class: "first"}, {Label: "By"}, {Label: "When"}, {Label: "Before and after", Class: "last"}}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var58), templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Table(ui.TableProps{Label: "Latest changes", Columns: []ui.Column{{Label: "What", Class: "first"}, {Label: "By"}, {Label: "When"}, {Label: "Before and after", Class: "last words"}}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var58), templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
