@@ -163,7 +163,7 @@ var permissionWords = map[models.Permission]string{
 	models.ConsoleOpen: "Open a machine's screen", models.ConsoleManage: "See who has a screen open, and close it",
 	models.TaskControl: "Cancel and retry tasks", models.PeopleRead: "See who is in the org",
 	models.PeopleManage:  "Invite people, change roles, disable and remove",
-	models.NetworkProbe: "Have the gateway try a service's machines",
+	models.NetworkProbe:  "Have the gateway try a service's machines",
 	models.NetworkManage: "Change networks, public IPs, services, firewall and everybody's VPN devices", models.VPNUse: "Let one's own devices into the VPN",
 	models.ProviderLook: "Look into an org, for a reason and a time",
 	models.ProviderRead: "See clouds, orgs and tasks of the whole portal", models.ProviderWrite: "Change clouds, menu, quotas and orgs",
