@@ -15,7 +15,7 @@ import { Heartbeat } from "./heartbeat.js";
 
 const PATIENCE_MS = 15_000; // for a ticket, and for a picture after it
 const FEW = 5; // tries that need no words in the middle of the screen
-const STEADY_MS = 10_000; // a connection that held so long was a good one
+const STEADY_MS = 1_000; // a connection that held so long was a good one: the portal's ticket rate bounds the rest
 const CROWDED_MS = 10_000;
 const SPARE = 5; // connections that a browser keeps to one portal, beside the event stream's
 const SPARE_MS = 2_000; // for each of them to answer, once the line has been silent
