@@ -62,13 +62,13 @@ func TestConsoleIsEndedByPeople(t *testing.T) {
 
 	// The last frame covers the same place when the window changes meanwhile.
 	testkit.Eval[bool](b, "WebSocket = class { constructor() { throw new Error('away') } }, true")
-	list, _ = admin.Get("/orgs/acme/consoles")
+	list, _ = operator.Get("/provider/consoles")
 	found = regexp.MustCompile(`data-console-id="([^"]+)"`).FindStringSubmatch(list.Body)
 	if found == nil {
-		t.Fatal("it is not listed again")
+		t.Fatal("operators don't see it listed")
 	}
-	post(admin, "/orgs/acme/consoles/"+found[1]+"/close", url.Values{"confirm": {"yes"}})
-	b.UntilText("Ada Adams closed this console")
+	post(operator, "/provider/consoles/"+found[1]+"/close", url.Values{"confirm": {"yes"}})
+	b.UntilText("Olive Operator closed this console")
 	b.Look(700, 600, false)
 	b.Until("the last frame is within the view", `(() => { const l = document.querySelector('[data-console-last]'), v = document.querySelector('[data-console-view]').getBoundingClientRect(), r = l.getBoundingClientRect()
 		return !l.hidden && r.width > 100 && r.left >= v.left - 1 && r.right <= v.right + 1 && r.top >= v.top - 1 && r.bottom <= v.bottom + 1 && Math.abs((r.left + r.right) - (v.left + v.right)) < 4 })()`)

@@ -104,7 +104,10 @@ func TestConsoleOutlivesABalancersIdleCut(t *testing.T) {
 	r := reach(t, onFile(t), idle)
 	// Beside the page a client that says hello, and then nothing, ever.
 	a, err := r.visitor.Post(r.page+"/console/ticket", map[string][]string{"mode": {"view"}})
-	var ticket struct{ Ticket, URL string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+		URL    string `json:"url"`
+	}
 	if err != nil || a.Status != http.StatusOK || json.Unmarshal([]byte(a.Body), &ticket) != nil {
 		t.Fatalf("ticket: %d %v %s", a.Status, err, a.Body)
 	}

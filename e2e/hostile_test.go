@@ -140,7 +140,9 @@ func TestHostileGuestNameDoesNothing(t *testing.T) {
 	user, operator := visitors["user@acme.example"], visitors["operator@provider.example"]
 	machine := "/orgs/acme/machines/" + string(p.machine.ID)
 	given, err := user.Post(machine+"/console/ticket", url.Values{"mode": {"view"}})
-	var ticket struct{ Ticket string }
+	var ticket struct {
+		Ticket string `json:"ticket"`
+	}
 	if err != nil || json.Unmarshal([]byte(given.Body), &ticket) != nil || len(ticket.Ticket) != 43 {
 		t.Fatalf("ticket: %d %v %s", given.Status, err, given.Body)
 	}
