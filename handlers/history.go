@@ -179,6 +179,11 @@ func (h *History) Show(c echo.Context, scope *models.Scope) error {
 	var p views.HistoryEventProps
 	p.Frame, err = h.page(c, scope, func(r *models.Reader) error {
 		p.Event, p.Link, err = r.EventAndLink(event)
+		if models.CodeOf(err) == models.CodeNotFound {
+			var archived models.ArchivedEvent
+			archived, err = r.ArchivedEvent(event)
+			p.Link, p.Archived = archived.Link, archived.Segment
+		}
 		return err
 	})
 	if err != nil {

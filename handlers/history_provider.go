@@ -66,10 +66,17 @@ func (h *History) ShowAny(c echo.Context, provider *models.Provider) error {
 		return err
 	}
 	p := views.HistoryEventProps{Chain: "Provider"}
-	if p.Event, p.Link, err = provider.Event(c.Request().Context(), event); err != nil {
+	p.Event, p.Link, err = provider.Event(c.Request().Context(), event)
+	whose := p.Event.OrgID
+	if models.CodeOf(err) == models.CodeNotFound {
+		var archived models.ArchivedEvent
+		archived, err = provider.ArchivedEvent(c.Request().Context(), event)
+		p.Link, p.Archived, whose = archived.Link, archived.Segment, archived.Link.OrgID
+	}
+	if err != nil {
 		return err
 	}
-	if p.Chain, err = provider.ChainName(c.Request().Context(), p.Event.OrgID); err != nil {
+	if p.Chain, err = provider.ChainName(c.Request().Context(), whose); err != nil {
 		return err
 	}
 	if p.Frame, err = h.user(c); err != nil {

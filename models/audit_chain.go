@@ -162,7 +162,9 @@ func (r *Reader) Sealed(events []AuditEvent) (map[EventID]bool, error) {
 	sealed := make(map[EventID]bool, len(events))
 	var ids []EventID
 	for i := range events {
-		if sealed[events[i].ID] = events[i].linked; !events[i].linked {
+		if events[i].linked {
+			sealed[events[i].ID] = true
+		} else {
 			ids = append(ids, events[i].ID)
 		}
 	}

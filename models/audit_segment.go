@@ -69,29 +69,31 @@ func (s *System) AppendSegment(ctx context.Context, segment AuditSegment, actor 
 	})
 }
 
-// archiveAtOnce bounds one deletion on SQLite, where it holds the only writer.
+// archiveAtOnce is how many places of the chain one step of a removal goes
+// over: on SQLite it holds the only writer, and on PostgreSQL a transaction
+// that is open for long keeps the dead rows of every other.
 const archiveAtOnce = 1000
 
 // RemoveArchived takes out of the database the events that a recorded segment
-// has. The database itself refuses any others. What was removed when a node
-// died stays so; calling it again goes on.
+// has, and what the search index says of them. The database itself refuses any
+// others. What was removed when a node died stays so; calling it again goes on.
 func (s *System) RemoveArchived(ctx context.Context, segment AuditSegment) error {
-	for more := true; more; {
+	for from := max(segment.FirstSequence, 1); from <= segment.LastSequence; from += archiveAtOnce {
+		to := min(from+archiveAtOnce-1, segment.LastSequence)
 		err := s.Within(ctx, segment.OrgID, SystemActor, func(w *Writer) error {
-			// What the search index says of them goes as well.
-			err := w.tx.Where("(block + 1) * ? <= ?", blockSize, segment.LastSequence).Delete(&auditWord{}).Error
+			// A block goes with its last event.
+			err := w.tx.Where("org_id = ? AND block BETWEEN ? AND ?", segment.OrgID, (from+blockSize-1)/blockSize-1, to/blockSize-1).Delete(&auditWord{}).Error
 			if err != nil {
 				return err
 			}
 			if w.db.kind == PostgreSQL {
-				more = false
-				return removeSegment(w.tx, segment.OrgID, segment.LastSequence)
+				return removeSegment(w.tx, segment.OrgID, segment.LastSequence, from, to)
 			}
 			var ids []EventID
-			if err := w.archivable(segment).Order("audit_links.sequence").Limit(archiveAtOnce).Pluck("audit_links.event_id", &ids).Error; err != nil {
+			step := AuditSegment{OrgID: segment.OrgID, FirstSequence: from, LastSequence: to}
+			if err := w.archivable(step).Pluck("audit_links.event_id", &ids).Error; err != nil || len(ids) == 0 {
 				return err
 			}
-			more = len(ids) == archiveAtOnce
 			return w.tx.Where("id IN ?", ids).Delete(&AuditEvent{}).Error
 		})
 		if err != nil {
@@ -99,4 +101,42 @@ func (s *System) RemoveArchived(ctx context.Context, segment AuditSegment) error
 		}
 	}
 	return nil
+}
+
+// ArchivedEvent is what the database still has of an event that was moved out
+// of it: its place in the chain, and the segment that has its text.
+type ArchivedEvent struct {
+	Link    AuditLink
+	Segment AuditSegment
+}
+
+// ArchivedEvent finds an event that is in no table any more.
+func (r *Reader) ArchivedEvent(id EventID) (ArchivedEvent, error) {
+	links, err := r.linksOf([]EventID{id})
+	if err != nil {
+		return ArchivedEvent{}, err
+	}
+	link, found := links[id]
+	if !found {
+		return ArchivedEvent{}, NotFound("event")
+	}
+	var segments []AuditSegment
+	err = r.tx.Where("org_id = ? AND first_sequence <= ? AND last_sequence >= ?", link.OrgID, link.Sequence, link.Sequence).Limit(1).Find(&segments).Error
+	if err != nil {
+		return ArchivedEvent{}, err
+	}
+	if len(segments) == 0 {
+		return ArchivedEvent{}, NotFound("event")
+	}
+	segments[0].At = segments[0].At.UTC()
+	return ArchivedEvent{Link: link, Segment: segments[0]}, nil
+}
+
+// ArchivedEvent finds one of any history.
+func (p *Provider) ArchivedEvent(ctx context.Context, id EventID) (e ArchivedEvent, err error) {
+	err = p.db.reading(ctx, scopeValue{all: true}, func(r *Reader) error {
+		e, err = r.ArchivedEvent(id)
+		return err
+	})
+	return e, err
 }

@@ -369,11 +369,11 @@ func countFailure(tx *gorm.DB, key string, now, end time.Time) (failures int, er
 	return failures, err
 }
 
-// removeSegment has the database remove the events of the segment that ends
-// there. PostgreSQL only: the portal has no right to delete them itself.
-func removeSegment(tx *gorm.DB, org OrgID, last int64) error {
+// removeSegment has the database remove those events of the segment that ends
+// at last which stand from one place of the chain to another.
+func removeSegment(tx *gorm.DB, org OrgID, last, from, to int64) error {
 	var moved int64
-	return tx.Raw("SELECT millwright_archive(?, ?)", string(org), last).Scan(&moved).Error
+	return tx.Raw("SELECT millwright_archive(?, ?, ?, ?)", string(org), last, from, to).Scan(&moved).Error
 }
 
 // exprAdd is column + n, computed by the database.

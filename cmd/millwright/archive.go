@@ -17,10 +17,11 @@ import (
 
 type archiveCommand struct {
 	database
-	OlderThan   string `help:"How old what is archived has to be, by the checkpoint that covers it: 365d, or 36h." required:""`
-	To          string `help:"The folder for the segment files. Keep it where the database's administrators have no access." required:"" type:"existingdir"`
-	Key         string `help:"The private key, as portal.checkpoint_key_file names it." required:"" type:"existingfile"`
-	Checkpoints string `help:"The file of checkpoints outside the database, as portal.checkpoint_file names it." required:""`
+	OlderThan   string   `help:"How old what is archived has to be, by the checkpoint that covers it: 365d, or 36h." required:""`
+	To          string   `help:"The folder for the segment files. Keep it where the database's administrators have no access." required:"" type:"existingdir"`
+	Key         string   `help:"The private key, as portal.checkpoint_key_file names it." required:"" type:"existingfile"`
+	FormerKey   []string `help:"A public key that this one has followed; may be given again." type:"existingfile"`
+	Checkpoints string   `help:"The file of checkpoints outside the database, as portal.checkpoint_file names it." required:""`
 }
 
 // age reads a duration that may be in days.
@@ -48,6 +49,10 @@ func (a archiveCommand) Run(ctx context.Context, k *kong.Kong, log *slog.Logger)
 	if err != nil {
 		return err
 	}
+	former, err := publicKeys(a.FormerKey)
+	if err != nil {
+		return err
+	}
 	outside, err := audit.OpenOutside(a.Checkpoints)
 	if err != nil {
 		return err
@@ -63,7 +68,7 @@ func (a archiveCommand) Run(ctx context.Context, k *kong.Kong, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	service := audit.New(system, audit.Options{Key: key, Outside: outside, Logger: log})
+	service := audit.New(system, audit.Options{Key: key, Former: former, Outside: outside, Logger: log})
 	var failed error
 	for _, org := range orgs { // one that can't be archived doesn't keep the others
 		segments, err := service.Archive(ctx, org, time.Now().Add(-old), a.To)

@@ -273,6 +273,9 @@ func (o portalOptions) histories(system *models.System, log *slog.Logger) (*audi
 	if with.Key, err = audit.ReadKey(o.config.Portal.CheckpointKeyFile); err != nil {
 		return nil, fmt.Errorf("checkpoint key: %w", err)
 	}
+	if with.Former, err = publicKeys(o.config.Portal.FormerCheckpointKeys); err != nil {
+		return nil, fmt.Errorf("portal.former_checkpoint_keys: %w", err)
+	}
 	if with.Outside, err = audit.OpenOutside(o.config.Portal.CheckpointFile); err != nil {
 		return nil, err
 	}

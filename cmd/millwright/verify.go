@@ -15,7 +15,7 @@ import (
 // verifyCommand needs neither the portal nor its database.
 type verifyCommand struct {
 	Exports     []string `arg:"" name:"export" help:"The export, as JSONL; with segments that were archived before it, in any order." type:"existingfile"`
-	Key         string   `help:"The public key (millwright checkpoint-key prints it)." required:"" type:"existingfile"`
+	Key         []string `help:"The public key (millwright checkpoint-key prints it); with those that it has followed, each as another --key." required:"" type:"existingfile"`
 	Checkpoints string   `help:"The file of checkpoints that was kept outside the database, where there is one." type:"existingfile"`
 }
 
@@ -24,10 +24,11 @@ type verifyCommand struct {
 var errNotIntact = errors.New("the history is not proven to be intact")
 
 func (v verifyCommand) Run(k *kong.Kong) error {
-	key, err := audit.ReadPublicKey(v.Key)
+	keys, err := publicKeys(v.Key)
 	if err != nil {
 		return err
 	}
+	key := keys[0].With(keys[1:]...)
 	files := make([]io.ReadSeeker, len(v.Exports))
 	for i, path := range v.Exports {
 		file, err := os.Open(path) // #nosec G304 -- the user names the files
@@ -55,6 +56,19 @@ func (v verifyCommand) Run(k *kong.Kong) error {
 		return errNotIntact
 	}
 	return nil
+}
+
+// publicKeys reads the files.
+func publicKeys(paths []string) ([]audit.PublicKey, error) {
+	var keys []audit.PublicKey
+	for _, path := range paths {
+		key, err := audit.ReadPublicKey(path)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 type checkpointKeyCommand struct {

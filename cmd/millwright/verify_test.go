@@ -21,7 +21,7 @@ func run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var c cli
 	var out bytes.Buffer
-	k, err := kong.New(&c, kong.Writers(&out, &out), kong.BindTo(t.Context(), (*context.Context)(nil)))
+	k, err := kong.New(&c, kong.Writers(&out, &out), kong.BindTo(t.Context(), (*context.Context)(nil)), kong.Bind(testkit.Quiet()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,11 @@ func (s *Service) archiveNext(ctx context.Context, org models.Org, before time.T
 	if err != nil || end.Sequence == 0 {
 		return nil, err
 	}
+	if end.KeyID != s.key.Public().ID() {
+		// A segment bears one key's name. What a former one said here, and is
+		// verified below, the new one says again.
+		end = s.key.sign(org.ID, end.Sequence, end.Hash)
+	}
 	segment := models.AuditSegment{OrgID: org.ID, FirstSequence: last.LastSequence + 1, LastSequence: end.Sequence, Hash: end.Hash}
 	// The org's id is in the name as well: a slug may have a second life.
 	segment.File = fmt.Sprintf("%s-%s-%012d-%012d.jsonl", org.Slug, org.ID, segment.FirstSequence, segment.LastSequence)
@@ -122,7 +127,7 @@ func (s *Service) lastSegment(ctx context.Context, org models.OrgID) (last model
 		held, err = r.Holds(last)
 		return err
 	})
-	if err == nil && last.LastSequence > 0 && !s.key.Public().signedSegment(last) {
+	if err == nil && last.LastSequence > 0 && !s.public.signedSegment(last) {
 		err = fmt.Errorf("segment %s was not signed by this key", last.File)
 	}
 	return last, held, err
@@ -135,7 +140,7 @@ func (s *Service) segmentEnds(ctx context.Context, org models.OrgID, last models
 	if err != nil {
 		return end, after, err
 	}
-	ours, _, forged := s.key.Public().sift(org, all)
+	ours, _, forged := s.public.sift(org, all)
 	if forged != nil {
 		return end, after, fmt.Errorf("%w: %s", ErrUnsigned, forged)
 	}
@@ -231,7 +236,7 @@ func (s *Service) checkSegment(segment models.AuditSegment, dir string) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	report, err := VerifyExport(file, s.key.Public(), nil)
+	report, err := VerifyExport(file, s.public, nil)
 	switch {
 	case err != nil:
 		return err
@@ -245,7 +250,7 @@ func (s *Service) checkSegment(segment models.AuditSegment, dir string) error {
 
 // archiveAll archives every history, day by day, where it is asked for.
 func (s *Service) archiveAll(ctx context.Context) {
-	tick := time.NewTicker(archiveEvery)
+	tick := time.NewTicker(s.archiveEvery)
 	defer tick.Stop()
 	for {
 		orgs, err := s.system.Chains(ctx)
@@ -277,7 +282,7 @@ func (s *Service) archived(ctx context.Context, read look) (upTo int64, ends []m
 		return err
 	})
 	for _, segment := range segments {
-		if segment.FirstSequence != upTo+1 || !s.key.Public().signedSegment(segment) {
+		if segment.FirstSequence != upTo+1 || !s.public.signedSegment(segment) {
 			break
 		}
 		upTo = segment.LastSequence

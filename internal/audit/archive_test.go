@@ -2,7 +2,9 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/internal/audit"
+	"github.com/millwright/millwright/internal/testkit"
 	"github.com/millwright/millwright/models"
 )
 
@@ -275,6 +278,161 @@ func TestFormatOfASegmentIsAnExports(t *testing.T) {
 		})
 		if err != nil || len(page.Rows) != 1 || !strings.Contains(page.Rows[0].After, made[0].SHA256) {
 			t.Errorf("told: %+v: %v", page.Rows, err)
+		}
+	})
+}
+
+// A segment leaves the database in steps, so that none of them holds up
+// anybody, and a step that breaks off is gone on with.
+func TestASegmentLeavesInSteps(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		const many = 2300
+		for done := 0; done < many; done += 100 {
+			err := r.System.Within(t.Context(), r.Acme.ID, r.auditor.Actor(), func(w *models.Writer) error {
+				for i := range 100 {
+					if err := w.Record(event(fmt.Sprintf("machine-%d", done+i))); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.seal()
+		end := r.sign()
+		if err := r.service.Index(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// The third step finds the database refusing: as much as was removed stays so.
+		var last models.EventID
+		for _, l := range r.links() {
+			if l.sequence == end.Sequence {
+				last = l.event
+			}
+		}
+		refuse := "CREATE TRIGGER refuses BEFORE DELETE ON audit_events WHEN OLD.id = '" + string(last) + "' BEGIN SELECT RAISE(ABORT, 'not now'); END"
+		if r.DB.Kind() == models.PostgreSQL {
+			refuse = "CREATE FUNCTION not_now() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;" +
+				"CREATE TRIGGER refuses BEFORE DELETE ON audit_events FOR EACH ROW WHEN (OLD.id = '" + string(last) + "') EXECUTE FUNCTION not_now()"
+		}
+		r.exec(refuse)
+		dir := t.TempDir()
+		if _, err := r.service.Archive(t.Context(), r.Acme, later, dir); err == nil || !strings.Contains(err.Error(), "not now") {
+			t.Fatalf("archived: %v", err)
+		}
+		if left := len(r.texts()); left == 0 || left > int(end.Sequence)-2000+1 { // and what tells of the segment
+			t.Fatalf("%d events of %d are left after two steps", left, end.Sequence)
+		}
+		if report := r.verify(); !report.Intact() || report.Archived != end.Sequence {
+			t.Errorf("between the steps: %s", report)
+		}
+		if r.DB.Kind() == models.PostgreSQL {
+			r.exec("DROP TRIGGER refuses ON audit_events")
+		} else {
+			r.exec("DROP TRIGGER refuses")
+		}
+		if _, err := r.newService().Archive(t.Context(), r.Acme, time.Now().AddDate(-1, 0, 0), dir); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range r.links() {
+			if l.sequence <= end.Sequence && l.body != "" {
+				t.Fatalf("event %d is still there", l.sequence)
+			}
+		}
+		if report := r.verify(); !report.Intact() || report.Archived != end.Sequence {
+			t.Errorf("in the end: %s", report)
+		}
+	})
+}
+
+// Day by day, whoever seals archives what is old enough by then.
+func TestEachDayIsArchived(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		outside, err := audit.OpenOutside(r.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		node := audit.New(r.System, audit.Options{Key: r.key, Outside: outside, Logger: testkit.Quiet(), Archiving: &audit.Archiving{Dir: dir}})
+		node.ArchiveEvery(50 * time.Millisecond)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); node.Run(ctx) }()
+		defer func() { stop(); <-ended }()
+		for day := range 3 {
+			r.record(5)
+			if err := node.Seal(t.Context(), r.Acme.ID); err != nil {
+				t.Fatal(err)
+			}
+			c, err := node.Checkpoint(t.Context(), r.Acme.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(time.Minute); r.verify().Archived < c.Sequence; time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("day %d: event %d was not archived", day, c.Sequence)
+				}
+			}
+		}
+	})
+}
+
+// A new key goes on where the former one ended, if that is named: with its
+// checkpoints, its segments, and the rest of its history to be archived.
+func TestANewKeyFollowsTheFormer(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		dir := t.TempDir()
+		r.record(6)
+		r.seal()
+		first := r.sign()
+		if _, err := r.service.Archive(t.Context(), r.Acme, later, dir); err != nil {
+			t.Fatal(err)
+		}
+		r.record(6)
+		r.seal()
+		second := r.sign()
+		former := r.key
+		var err error
+		if r.key, err = audit.ReadOrMakeKey(filepath.Join(t.TempDir(), "new.key")); err != nil {
+			t.Fatal(err)
+		}
+		outside, err := audit.OpenOutside(r.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.service = r.newService(); r.verify().Fault == nil {
+			t.Error("a key that is not named is believed")
+		}
+		r.service = audit.New(r.System, audit.Options{Key: r.key, Former: []audit.PublicKey{former.Public()}, Outside: outside, Logger: testkit.Quiet()})
+		if report := r.verify(); !report.Intact() || report.Archived != first.Sequence || report.Signed != second.Sequence || report.OtherKeys > 0 {
+			t.Errorf("after the change: %s", report)
+		}
+		// What the former key signed last is archived under the new one's name.
+		made, err := r.service.Archive(t.Context(), r.Acme, later, dir)
+		if err != nil || len(made) != 1 || made[0].LastSequence != second.Sequence || made[0].KeyID != r.key.Public().ID() {
+			t.Fatalf("%+v: %v", made, err)
+		}
+		r.record(3)
+		r.seal()
+		third := r.sign()
+		if third.KeyID != r.key.Public().ID() {
+			t.Errorf("signed by %s", third.KeyID)
+		}
+		if report := r.verify(); !report.Intact() || report.Archived != second.Sequence || report.Signed != third.Sequence {
+			t.Errorf("in the end: %s", report)
+		}
+		files := []io.ReadSeeker{}
+		for _, text := range append(r.files(dir), r.export(models.EventFilter{}, audit.JSONL)) {
+			files = append(files, strings.NewReader(text))
+		}
+		report, err := audit.VerifyExports(files, r.key.Public().With(former.Public()), nil)
+		if err != nil || !report.Intact() || report.From != 1 || report.Sealed != report.Signed {
+			t.Errorf("the files together: %s: %v", report, err)
 		}
 	})
 }

@@ -52,9 +52,9 @@ func (s *Service) Checkpoint(ctx context.Context, org models.OrgID) (models.Audi
 }
 
 // trusted is the checkpoint to begin from: the newest of ours that bears its
-// signature. Another key's says nothing, so that a new key begins at the start.
+// signature, or a former key's of ours. Any other key's says nothing.
 func (s *Service) trusted(ctx context.Context, org models.OrgID) (models.AuditCheckpoint, error) {
-	public := s.key.Public()
+	public := s.public
 	best := models.AuditCheckpoint{OrgID: org}
 	if c := s.outside.Last(org); public.signed(c) {
 		best = c

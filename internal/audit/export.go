@@ -85,7 +85,7 @@ func (e *Export) behindArchive(ctx context.Context) error {
 	if err != nil || archived == 0 {
 		return err
 	}
-	public := e.service.key.Public()
+	public := e.service.public
 	i := slices.IndexFunc(e.checkpoints, func(c models.AuditCheckpoint) bool {
 		return c.Sequence == archived && c.Hash == ends[len(ends)-1].Hash && public.signed(c)
 	})

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,10 +21,31 @@ import (
 // Key signs checkpoints.
 type Key struct{ private ed25519.PrivateKey }
 
-// PublicKey is what checks them.
+// PublicKey is what checks them: a key, and those that it has followed.
 type PublicKey struct {
-	key ed25519.PublicKey
-	id  string
+	key    ed25519.PublicKey
+	id     string
+	former []PublicKey
+}
+
+// With believes what these have signed too.
+func (p PublicKey) With(former ...PublicKey) PublicKey {
+	p.former = append(slices.Clone(p.former), former...)
+	return p
+}
+
+// named is the one of the keys that a signature names, without any where
+// there is no such.
+func (p PublicKey) named(id string) (key ed25519.PublicKey, found bool) {
+	if p.id == id {
+		return p.key, true
+	}
+	for _, f := range p.former {
+		if f.id == id {
+			return f.key, true
+		}
+	}
+	return nil, false
 }
 
 // ReadKey reads a private key: PKCS #8 in PEM, as openssl makes it.
@@ -146,13 +168,15 @@ func (k *Key) signSegment(s *models.AuditSegment) {
 // signedSegment says whether the key's owner made the segment.
 func (p PublicKey) signedSegment(s models.AuditSegment) bool {
 	signature, err := base64.StdEncoding.Strict().DecodeString(s.Signature)
-	return err == nil && s.KeyID == p.id && ed25519.Verify(p.key, segmentMessage(s), signature)
+	key, found := p.named(s.KeyID)
+	return err == nil && found && ed25519.Verify(key, segmentMessage(s), signature)
 }
 
 // signed says whether the key's owner made the checkpoint.
 func (p PublicKey) signed(c models.AuditCheckpoint) bool {
 	signature, err := base64.StdEncoding.Strict().DecodeString(c.Signature)
-	return err == nil && c.KeyID == p.id && c.Sequence > 0 && ed25519.Verify(p.key, message(c), signature)
+	key, found := p.named(c.KeyID)
+	return err == nil && found && c.Sequence > 0 && ed25519.Verify(key, message(c), signature)
 }
 
 // sift takes out the org's checkpoints that the key speaks for. One that
@@ -160,8 +184,9 @@ func (p PublicKey) signed(c models.AuditCheckpoint) bool {
 // counted.
 func (p PublicKey) sift(org models.OrgID, list []models.AuditCheckpoint) (ours []models.AuditCheckpoint, others int, fault *Fault) {
 	for _, c := range list {
+		_, named := p.named(c.KeyID)
 		switch {
-		case c.KeyID != p.id:
+		case !named:
 			others++
 		case c.OrgID != org || !p.signed(c):
 			if fault == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/millwright/millwright/models"
 )
@@ -23,6 +24,8 @@ type Options struct {
 	Key     *Key
 	Outside *Outside
 	Logger  *slog.Logger
+	// Former are the keys that Key has followed: what they have signed counts.
+	Former []PublicKey
 	// Archiving moves what is old out of the database once a day; nil leaves
 	// all of it there.
 	Archiving *Archiving
@@ -32,12 +35,15 @@ type Options struct {
 type Service struct {
 	system    *models.System
 	key       *Key
+	public    PublicKey // its other half, and the former ones'
 	outside   *Outside
 	log       *slog.Logger
 	slots     chan struct{}
 	archiving *Archiving
 	die       func(step string) error // for tests
-	signing   sync.Mutex              // one checkpoint at a time, so that each stands on the one before
+
+	archiveEvery time.Duration
+	signing      sync.Mutex // one checkpoint at a time, so that each stands on the one before
 }
 
 // New makes the service.
@@ -45,7 +51,11 @@ func New(system *models.System, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, slots: make(chan struct{}, worksAtOnce)}
+	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, slots: make(chan struct{}, worksAtOnce)}
+	if o.Key != nil {
+		s.public = o.Key.Public().With(o.Former...)
+	}
+	return s
 }
 
 // Signs says whether checkpoints are made.
@@ -135,7 +145,7 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 			return report, err
 		}
 		var ours []models.AuditCheckpoint
-		ours, report.OtherKeys, report.Fault = s.key.Public().sift(org, all)
+		ours, report.OtherKeys, report.Fault = s.public.sift(org, all)
 		w = newWalker(org, append(ours, ends...))
 		w.archived, report.Archived = archived, archived
 	}

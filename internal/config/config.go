@@ -43,6 +43,9 @@ type Portal struct {
 	// be able to write. Both or neither.
 	CheckpointKeyFile string `yaml:"checkpoint_key_file"`
 	CheckpointFile    string `yaml:"checkpoint_file"`
+	// FormerCheckpointKeys are the public keys, in PEM, of those that
+	// CheckpointKeyFile has followed: what they have signed goes on to count.
+	FormerCheckpointKeys []string `yaml:"former_checkpoint_keys"`
 
 	// TLS makes the portal speak TLS itself, with files that are read anew when
 	// they change. Both or neither; without, a balancer in front does it.
@@ -227,6 +230,9 @@ func (c *Config) check(dir string) error {
 	}
 	if (c.Portal.CheckpointKeyFile == "") != (c.Portal.CheckpointFile == "") {
 		bad("portal: checkpoint_key_file and checkpoint_file go together: what is signed has to be kept outside the database")
+	}
+	if len(c.Portal.FormerCheckpointKeys) > 0 && c.Portal.CheckpointKeyFile == "" {
+		bad("portal.former_checkpoint_keys: there is no checkpoint_key_file that could have followed them")
 	}
 	switch h := c.History; {
 	case h.ArchiveAfterDays < 0 || h.ArchiveAfterDays > 36500:

@@ -74,6 +74,37 @@ func TestMistakesAreAllTold(t *testing.T) {
 	}
 }
 
+func TestFormerKeysNeedOneThatFollowed(t *testing.T) {
+	t.Parallel()
+	former := strings.Replace(good, `"https://portal.example"`, `"https://portal.example", former_checkpoint_keys: [a.pub]`, 1)
+	if _, err := config.Read(write(t, former)); err == nil || !strings.Contains(err.Error(), "former_checkpoint_keys") {
+		t.Errorf("accepted: %v", err)
+	}
+	signed := strings.Replace(former, "former", "checkpoint_key_file: key, checkpoint_file: checkpoints.jsonl, former", 1)
+	if c, err := config.Read(write(t, signed)); err != nil || len(c.Portal.FormerCheckpointKeys) != 1 {
+		t.Errorf("%+v: %v", c.Portal, err)
+	}
+}
+
+// What is archived is signed, is of some age and goes to some place: less than
+// all of that is a mistake.
+func TestHistorySettingsGoTogether(t *testing.T) {
+	t.Parallel()
+	signed := strings.Replace(good, `"https://portal.example"`, `"https://portal.example", checkpoint_key_file: key, checkpoint_file: checkpoints.jsonl`, 1)
+	c, err := config.Read(write(t, signed+"history: {archive_after_days: 365, archive_dir: segments}\n"))
+	if err != nil || c.History.ArchiveAfterDays != 365 || !strings.HasSuffix(c.History.ArchiveDir, "segments") {
+		t.Errorf("%+v: %v", c.History, err)
+	}
+	for text, base := range map[string]string{
+		"archive_after_days: 365": signed, "archive_dir: segments": signed, "archive_after_days: -1, archive_dir: segments": signed,
+		"archive_after_days: 40000, archive_dir: segments": signed, "archive_after_days: 365, archive_dir: segments": good, "archive_after: 365": signed,
+	} {
+		if _, err := config.Read(write(t, base+"history: {"+text+"}\n")); err == nil || !strings.Contains(err.Error(), "archive") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestKeyHasToBe32Bytes(t *testing.T) {
 	t.Parallel()
 	if _, err := config.Key("c2hvcnQ=", ""); err == nil {

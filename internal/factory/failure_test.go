@@ -112,6 +112,23 @@ func TestCancelDuringCloneUndoesIt(t *testing.T) {
 		if err := r.factory.Cancel(context.Background(), r.scope, r.latest(m.ID).ID); !errors.Is(err, models.ErrConflict) {
 			t.Errorf("cancel of an ended task: %v", err)
 		}
+		// The history tells that it was called off, not that it failed.
+		for _, f := range []models.EventFilter{{Outcome: models.OutcomeCancelled}, {Text: "nevermind cancelled"}, {Action: models.ActionMachineCreate, Outcome: models.OutcomeCancelled, Object: "nevermind"}} {
+			r.must(r.scope.Read(context.Background(), func(x *models.Reader) error {
+				page, err := x.Events(f)
+				if err == nil && (len(page.Rows) == 0 || page.Rows[0].Outcome != models.OutcomeCancelled || page.Rows[0].ObjectName != "nevermind") {
+					t.Errorf("%+v finds %+v", f, page.Rows)
+				}
+				return err
+			}))
+		}
+		r.must(r.scope.Read(context.Background(), func(x *models.Reader) error {
+			page, err := x.Events(models.EventFilter{Outcome: models.OutcomeFailed})
+			if len(page.Rows) > 0 {
+				t.Errorf("failed: %+v", page.Rows)
+			}
+			return err
+		}))
 	})
 }
 

@@ -38,6 +38,8 @@ func screens(now time.Time) []screen {
 		{"history-verified", views.History(views.HistoryProps{Frame: f, Page: models.Page[models.AuditEvent]{Rows: r.events()}, Sealed: r.sealed(), CanExport: true,
 			Verdict: &ui.Message{Tone: ui.Bad, Text: "Not intact. Event 1017 (0199a4c2-71e0-7c3a-9d1b-000000000077): changed. It is not what was sealed. Before it, everything is whole up to event 1016."}})},
 		{"history-event", views.HistoryEvent(views.HistoryEventProps{Frame: f, Event: r.whole(), Link: models.AuditLink{Sequence: 1017, PreviousHash: hash("before"), Hash: hash("it")}})},
+		{"history-archived", views.HistoryEvent(views.HistoryEventProps{Frame: f, Link: models.AuditLink{Sequence: 17, EventID: "0199a4c2-71e0-7c3a-9d1b-000000000077", PreviousHash: hash("before"), Hash: hash("it")},
+			Archived: models.AuditSegment{FirstSequence: 1, LastSequence: 48213, File: "acme-0199a4c2-0000-7000-8000-000000000001-000000000001-000000048213.jsonl", SHA256: hash("file"), At: r.ago(time.Hour)}})},
 		{"provider-history", views.History(views.HistoryProps{Frame: provider, Page: models.Page[models.AuditEvent]{Rows: r.events(), Next: "n"}, Sealed: r.sealed(),
 			Provider: &views.ProviderHistoryProps{Orgs: []models.Org{f.Org, f.Memberships[1].Org}}})},
 		{"provider", views.ProviderOverview(views.ProviderOverviewProps{Frame: provider, Overview: models.Overview{Clouds: r.clouds(), ActiveTasks: 3, Events: r.events()[:0],

@@ -1,0 +1,3 @@
+-- +goose Up
+-- On PostgreSQL a segment's events leave their table step by step from here on.
+-- Here they always did.
