@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
-
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // EdgeReport is what a gateway says of itself and of the orgs that it carries.
@@ -178,88 +175,23 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
 			return err
 		}
 	}
-	// A report says nothing of generations: it must not make one.
+	// A report says nothing of generations: it must not make one. The row's lock
+	// makes reports of one org queue.
 	if err := w.tx.Model(&OrgGateway{}).Where("edge_id = ?", edge).Updates(set).Error; err != nil {
 		return err
 	}
-	w.touch("gateway", string(o.Org))
-	for i := range o.Services {
-		if err := w.reportedService(epoch, &o.Services[i], now); err != nil {
-			return err
-		}
-	}
-	if err := w.tx.Model(&VPNGateway{}).Where("mapped <> ?", o.VPNMapped).Update("mapped", o.VPNMapped).Error; err != nil {
-		return err
-	}
-	for _, p := range o.Peers {
-		err := w.tx.Model(&VPNPeer{}).Where("id = ? AND (last_handshake IS NULL OR bytes_in <> ? OR bytes_out <> ?)", p.ID, p.BytesIn, p.BytesOut).
-			Updates(map[string]any{"last_handshake": p.LastHandshake, "bytes_in": p.BytesIn, "bytes_out": p.BytesOut}).Error
-		if err != nil {
-			return err
-		}
-	}
-	return w.answered(o.Probes)
-}
-
-func (w *Writer) reportedService(epoch string, s *ServiceReport, now time.Time) error {
-	var nodes []ServiceNode
-	if err := w.tx.Find(&nodes, "service_id = ?", s.ID).Error; err != nil {
-		return err
-	}
-	var have int64
-	if err := w.tx.Model(&InternetService{}).Where("id = ?", s.ID).Count(&have).Error; err != nil || have == 0 {
-		return err // deleted since
-	}
-	err := w.put(&ServiceStatus{}, "service_id = ?", s.ID, map[string]any{"mapped": s.Mapped, "open_now": s.Open, "reported_at": now},
-		&ServiceStatus{ServiceID: s.ID, Mapped: s.Mapped, OpenNow: s.Open, ReportedAt: now})
+	served, err := w.reportedServices(epoch, o.Services, now)
 	if err != nil {
 		return err
 	}
-	if err := w.count(epoch, s, now); err != nil {
+	peers, err := w.reportedPeers(o.Peers)
+	if err != nil {
 		return err
 	}
-	mine := map[NodeID]bool{}
-	for _, n := range nodes {
-		mine[n.ID] = true
-	}
-	for _, n := range s.Nodes {
-		if !mine[n.ID] {
-			continue
-		}
-		since := n.Since.UTC().Truncate(time.Microsecond)
-		set := map[string]any{"state": n.State, "since": since, "reason": n.Reason, "open_now": n.Open, "connections": n.Connections,
-			"bytes_in": n.BytesIn, "bytes_out": n.BytesOut, "reported_at": now}
-		err := w.put(&NodeStatus{}, "node_id = ?", n.ID, set, &NodeStatus{NodeID: n.ID, State: n.State, Since: since, Reason: n.Reason,
-			OpenNow: n.Open, Connections: n.Connections, BytesIn: n.BytesIn, BytesOut: n.BytesOut, ReportedAt: now})
-		if err != nil {
-			return err
-		}
+	same := g.Observed == o.Observed && g.Applied == o.Applied && g.Error == o.Error && g.Failed == string(failed) && o.Drift == "" &&
+		g.ReportedAt != nil && now.Sub(*g.ReportedAt) < GatewaySilence
+	if !same || served || peers { // pages need not look again for nothing
+		w.touch("gateway", string(o.Org))
 	}
 	return nil
-}
-
-// put updates a row, or makes it.
-func (w *Writer) put(model any, where string, id any, set map[string]any, fresh any) error {
-	done := w.tx.Model(model).Where(where, id).Updates(set)
-	if done.Error != nil || done.RowsAffected > 0 {
-		return done.Error
-	}
-	return w.tx.Create(fresh).Error
-}
-
-// count keeps the highest of each epoch, whatever the order in which reports
-// come: the same one twice, or a late one, changes nothing.
-func (w *Writer) count(epoch string, s *ServiceReport, now time.Time) error {
-	var c ServiceCounter
-	err := w.tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&c, "service_id = ? AND epoch = ?", s.ID, epoch).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return w.tx.Create(&ServiceCounter{ServiceID: s.ID, Epoch: epoch, BytesIn: max(s.BytesIn, 0), BytesOut: max(s.BytesOut, 0),
-			Connections: max(s.Connections, 0), BeganAt: now, ReportedAt: now}).Error
-	}
-	if err != nil {
-		return err
-	}
-	return w.tx.Model(&ServiceCounter{}).Where("service_id = ? AND epoch = ?", s.ID, epoch).Updates(map[string]any{
-		"bytes_in": max(c.BytesIn, s.BytesIn), "bytes_out": max(c.BytesOut, s.BytesOut),
-		"connections": max(c.Connections, s.Connections), "reported_at": now}).Error
 }

@@ -88,3 +88,64 @@ func TestVPNEndpointIsWhereTheGatewayListens(t *testing.T) {
 		}
 	})
 }
+
+func TestReportThatSaysNothingNewWritesNothing(t *testing.T) {
+	t.Parallel()
+	testkit.Counted(t, func(t *testing.T, db *models.DB, s *testkit.Statements) {
+		w := testkit.NewWorld(t, db)
+		offer(t, w, "198.51.100.1")
+		ctx := context.Background()
+		edge, err := w.System.LocalEdge(ctx, "lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.System.EnsureGateways(ctx); err != nil {
+			t.Fatal(err)
+		}
+		m, ip := w.Machine(t, "web-1"), takeIP(t, w, "acme")
+		report := models.OrgReport{Org: w.Acme.ID, Observed: 5, Applied: 5}
+		send := func() int {
+			t.Helper()
+			return s.Of(func() {
+				if err := edge.Report(ctx, models.EdgeReport{Epoch: "a", Orgs: []models.OrgReport{report}}, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		since := models.Now().Add(-time.Minute)
+		publish := func(name string, port int) {
+			service := makeService(t, w, name, ip, port)
+			node := models.ServiceNode{ServiceID: service.ID, MachineID: m.ID, NetworkID: m.NetworkID, Address: m.Address, Port: port, Enabled: true}
+			err := w.Scope(t, "admin@acme.example", "acme").Change(ctx, func(tx *models.Writer) error { return tx.AddNode(&node) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			report.Services = append(report.Services, models.ServiceReport{ID: service.ID, BytesIn: 10, Open: 1, Nodes: []models.NodeReport{{ID: node.ID, State: "up", Since: since}}})
+		}
+		publish("first", 80)
+		first := send()
+		one := send()
+		if first < one+3 { // a service's figures, its counter, its node
+			t.Errorf("%d statements at first, %d for the same again", first, one)
+		}
+		for i := range 9 {
+			publish("more-"+string(rune('a'+i)), 8000+i)
+		}
+		send()
+		if ten := send(); ten != one {
+			t.Errorf("the same again costs %d statements for ten services, %d for one", ten, one)
+		}
+		report.Services[4].Nodes[0].State, report.Services[4].Nodes[0].Reason = "down", "connection refused"
+		if moved := send() - one; moved != 1 && moved != 2 { // the row, and where there are several portals the word to them
+			t.Errorf("one node's state costs %d statements more than nothing", moved)
+		}
+		var row models.ServiceRow
+		err = w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
+			row, err = r.Service(report.Services[4].ID)
+			return err
+		})
+		if err != nil || row.Nodes[0].State != "down" || row.Nodes[0].Reason != "connection refused" || row.BytesIn != 10 {
+			t.Errorf("%+v: %v", row, err)
+		}
+	})
+}

@@ -119,3 +119,32 @@ func TestVLANsAreGivenOnceAndComeBack(t *testing.T) {
 		}
 	})
 }
+
+func TestSettledVLANsAreOnlyCounted(t *testing.T) {
+	t.Parallel()
+	testkit.Counted(t, func(t *testing.T, db *models.DB, s *testkit.Statements) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		if err := w.OfferVLANs(100, 3000); err != nil {
+			t.Fatal(err)
+		}
+		sync := func() int {
+			return s.Of(func() {
+				if err := w.System.SyncVLANs(ctx); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		sync()
+		if again := sync(); again > 4 {
+			t.Errorf("%d statements where nothing is to do", again)
+		}
+		n := models.Network{Name: "annex", CloudID: w.Public.ID, CIDR: "10.91.0.0/24"}
+		if err := w.Scope(t, "admin@acme.example", "acme").Change(ctx, func(tx *models.Writer) error { return tx.CreateNetwork(&n) }); err != nil {
+			t.Fatal(err)
+		}
+		if again := sync(); again > 4 {
+			t.Errorf("%d statements with a VLAN taken", again)
+		}
+	})
+}

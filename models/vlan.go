@@ -25,6 +25,10 @@ func (s *System) SyncVLANs(ctx context.Context) error {
 		cloud CloudID
 		vlan  int
 	}
+	settled, err := s.vlansSettled(ctx)
+	if err != nil || settled {
+		return err
+	}
 	return s.changing(ctx, func(w *Writer) error {
 		// Who removes a range waits, lest its VLANs are made anew behind it.
 		if err := w.latch(vlanLatch, false); err != nil {
@@ -81,4 +85,36 @@ func (s *System) SyncVLANs(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// vlansSettled says whether every range has its rows and no free row is outside
+// of all, by counting: this is asked every few seconds, and the answer is yes.
+func (s *System) vlansSettled(ctx context.Context) (settled bool, err error) {
+	err = s.reading(ctx, func(r *Reader) error {
+		var ranges []struct {
+			FirstVLAN int `gorm:"column:first_vlan"`
+			LastVLAN  int `gorm:"column:last_vlan"`
+			Present   int
+			Free      int
+		}
+		err := r.tx.Model(&VLANRange{}).Select(`vlan_ranges.first_vlan, vlan_ranges.last_vlan, COUNT(v.vlan) AS present,
+			SUM(CASE WHEN v.vlan IS NOT NULL AND v.org_id IS NULL THEN 1 ELSE 0 END) AS free`).
+			Joins("LEFT JOIN network_vlans v ON v.cloud_id = vlan_ranges.cloud_id AND v.vlan BETWEEN vlan_ranges.first_vlan AND vlan_ranges.last_vlan").
+			Group("vlan_ranges.id, vlan_ranges.first_vlan, vlan_ranges.last_vlan").Find(&ranges).Error
+		if err != nil {
+			return err
+		}
+		var free int64
+		if err := r.tx.Model(&networkVLAN{}).Where("org_id IS NULL").Count(&free).Error; err != nil {
+			return err
+		}
+		settled = true
+		for _, v := range ranges {
+			settled = settled && v.Present == v.LastVLAN-v.FirstVLAN+1
+			free -= int64(v.Free)
+		}
+		settled = settled && free == 0
+		return nil
+	})
+	return settled, err
 }
