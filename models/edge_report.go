@@ -188,9 +188,16 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
 	if err != nil {
 		return err
 	}
+	moved := w.tx.Model(&VPNGateway{}).Where("mapped <> ?", o.VPNMapped).Update("mapped", o.VPNMapped)
+	if moved.Error != nil {
+		return moved.Error
+	}
+	if err := w.answered(o.Probes); err != nil {
+		return err
+	}
 	same := g.Observed == o.Observed && g.Applied == o.Applied && g.Error == o.Error && g.Failed == string(failed) && o.Drift == "" &&
 		g.ReportedAt != nil && now.Sub(*g.ReportedAt) < GatewaySilence
-	if !same || served || peers { // pages need not look again for nothing
+	if !same || served || peers || moved.RowsAffected > 0 || len(o.Probes) > 0 { // pages need not look again for nothing
 		w.touch("gateway", string(o.Org))
 	}
 	return nil
