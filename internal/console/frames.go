@@ -133,7 +133,7 @@ func readHead(b []byte) (h head, whole bool, err error) {
 		if length >= topBit {
 			return head{}, false, errMalformed
 		}
-		h.length = int64(length)
+		h.length = int64(length) // #nosec G115 -- see above
 	}
 	return h, true, nil
 }
@@ -145,7 +145,7 @@ func putHead(b []byte, n int) (start int) {
 	switch {
 	case n <= controlMax:
 		start = len(b) - 2
-		b[start+1] = byte(n)
+		b[start+1] = byte(n) // #nosec G115 -- at most controlMax
 	case n < 1<<16:
 		start = len(b) - 4
 		b[start+1] = 126

@@ -44,7 +44,7 @@ func TestPictureIsFoundWhereverTheStreamIsCut(t *testing.T) {
 		var waiting []byte
 		var err error
 		for start := 0; start < len(stream) && err == nil; start += size {
-			b := append(waiting, stream[start:min(start+size, len(stream))]...)
+			b := slices.Concat(waiting, stream[start:min(start+size, len(stream))])
 			var pieces []piece
 			var rest int
 			pieces, rest, err = f.strip(b, nil)

@@ -150,7 +150,7 @@ func (c *socket) flush() {
 func (c *socket) takeLeave(e ending, n *notice) {
 	var text []byte
 	if n != nil {
-		text, _ = json.Marshal(map[string]*notice{"notice": n}) // of strings
+		text, _ = json.Marshal(map[string]*notice{"notice": n}) //nolint:errchkjson // of strings
 	}
 	told := make(chan struct{})
 	timer := time.NewTimer(c.timing.linger)
