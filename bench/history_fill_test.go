@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -43,7 +44,7 @@ type historyOrg struct {
 }
 
 // historyTexts are what many of an org's events have in common.
-type historyTexts struct{ objects, names, people, names2, sources []string }
+type historyTexts struct{ objects, names, people, called, sources []string }
 
 func newHistoryOrg(id models.OrgID, number, n int) *historyOrg {
 	o := &historyOrg{id: id, number: number, n: n, previous: strings.Repeat("0", 64)}
@@ -53,7 +54,7 @@ func newHistoryOrg(id models.OrgID, number, n int) *historyOrg {
 	}
 	for p := range historyPeople {
 		o.texts.people = append(o.texts.people, fmt.Sprintf("0190a000-0000-7000-8000-%04x%08x", number, p))
-		o.texts.names2 = append(o.texts.names2, fmt.Sprintf("Person %d", p))
+		o.texts.called = append(o.texts.called, fmt.Sprintf("Person %d", p))
 	}
 	for s := range 50 {
 		o.texts.sources = append(o.texts.sources, fmt.Sprintf("192.0.2.%d", s))
@@ -82,7 +83,7 @@ func (o *historyOrg) event(i int, end int64) (models.AuditEvent, models.AuditLin
 	m, p := i*7919%historyMachines, i*31%historyPeople
 	e := models.AuditEvent{
 		ID: models.EventID(o.eventID(i, end)), OrgID: o.id, At: time.UnixMilli(end - int64(o.n-i)*historyStep).UTC(),
-		ActorKind: models.ActorUser, ActorID: o.texts.people[p], ActorName: o.texts.names2[p],
+		ActorKind: models.ActorUser, ActorID: o.texts.people[p], ActorName: o.texts.called[p],
 		SessionID: models.SessionID(fmt.Sprintf("0190b000-0000-7000-8000-%04x%08x", o.number, i/200)), Source: o.texts.sources[m%50],
 		Action: models.ActionMachinePower, ObjectKind: "machine", ObjectID: o.texts.objects[m], ObjectName: o.texts.names[m],
 		Outcome: models.OutcomeSucceeded, RequestID: fmt.Sprintf("%016x%016x", mixed(uint64(o.number)<<32|uint64(i)), mixed(uint64(i))), // #nosec G115 -- from 0
@@ -395,6 +396,7 @@ func (l *sqliteLoad) dropIndexes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = rows.Close() }()
 	var drop []string
 	for rows.Next() {
 		var name, text string
@@ -403,8 +405,8 @@ func (l *sqliteLoad) dropIndexes(ctx context.Context) error {
 		}
 		drop, l.indexes = append(drop, "DROP INDEX "+name), append(l.indexes, text)
 	}
-	if err := rows.Err(); err != nil {
-		return err
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err // closed before the one connection is wanted again
 	}
 	return l.exec(ctx, drop...)
 }

@@ -62,7 +62,7 @@ var errTail = errors.New("models: the end of a search index can't be read")
 func eachTailWord(b []byte, fn func(word, places []byte)) error {
 	cut := func() ([]byte, bool) {
 		n, size := binary.Uvarint(b)
-		if size <= 0 || n > uint64(len(b)-size) {
+		if size <= 0 || n > uint64(len(b)-size) { // #nosec G115 -- no more was read than there is
 			return nil, false
 		}
 		part := b[size : size+int(n)] // #nosec G115 -- no longer than b
