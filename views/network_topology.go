@@ -38,7 +38,7 @@ const (
 	groupFew   = 6  // of a group, while it is closed
 	groupMost  = 24 // of a group, while it is open
 	columnMost = 30 // of a column, unless a group in it is opened
-	networkMax = 30
+	networkMax = 30 // networks, with what leads to the rest
 )
 
 // handshakeFresh is how old a handshake of a device that is connected may be:
