@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,6 +101,31 @@ func TestHistorySettingsGoTogether(t *testing.T) {
 		"archive_after_days: 40000, archive_dir: segments": signed, "archive_after_days: 365, archive_dir: segments": good, "archive_after: 365": signed,
 	} {
 		if _, err := config.Read(write(t, base+"history: {"+text+"}\n")); err == nil || !strings.Contains(err.Error(), "archive") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Where the portal itself connects to is said plainly, and nothing secret goes
+// there in the clear.
+func TestOutwardAddressesAreHeldToTheirForm(t *testing.T) {
+	t.Parallel()
+	sso := func(issuer string) string {
+		return "oidc: {issuer: " + strconv.Quote(issuer) + ", client_id: portal, client_secret_file: pw, mappings: [{group: g, org: acme, role: user}]}\n"
+	}
+	post := func(rest string) string {
+		return "mail: {from: \"Millwright <portal@provider.example>\", " + rest + "}\n"
+	}
+	for text, want := range map[string]bool{
+		sso("https://sso.example/realms/a"): true, sso("http://127.0.0.1:8081"): true, sso("http://localhost:8081/x"): true,
+		sso("http://sso.example"): false, sso("http://10.0.0.1"): false, sso("http://127.0.0.1.evil.example"): false, sso("https://u:p@sso.example"): false,
+		sso("https://sso.example?x=1"): false, sso("https://sso.example#x"): false, sso("file:///etc/passwd"): false, sso("https://"): false, sso("sso.example"): false, sso(""): false,
+		post("host: smtp.example, username: u, password_file: pw"): true, post("host: smtp.example, security: tls"): true,
+		post("host: 127.0.0.1, security: none, username: u, password_file: pw"): true, post("host: smtp.example, security: none"): true,
+		post("host: smtp.example, security: none, username: u, password_file: pw"): false, post("host: \"\""): false, post("host: smtp.example, port: 70000"): false,
+		post("host: smtp.example, security: ssl3"): false, post("host: smtp.example, username: u"): false,
+	} {
+		if _, err := config.Read(write(t, good+text)); (err == nil) != want {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

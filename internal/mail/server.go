@@ -149,10 +149,38 @@ func (s *Server) tls() *tls.Config {
 func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	address := net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 	dialer := &net.Dialer{Timeout: 15 * time.Second}
-	if s.Security == TLS {
-		return (&tls.Dialer{NetDialer: dialer, Config: s.tls()}).DialContext(ctx, "tcp", address)
+	plain, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
 	}
-	return dialer.DialContext(ctx, "tcp", address)
+	conn := net.Conn(&bounded{Conn: plain, left: answersMaxBytes})
+	if s.Security != TLS {
+		return conn, nil
+	}
+	secure := tls.Client(conn, s.tls())
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// answersMaxBytes is far more than a server says while it takes a letter; the
+// client would read a line without end into memory.
+const answersMaxBytes = 256 << 10
+
+type bounded struct {
+	net.Conn
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("mail: the server says too much")
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // compose writes the letter. Nothing of it can begin a header of its own: the
