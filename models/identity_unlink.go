@@ -50,9 +50,9 @@ func (r *Reader) ssoGiven(user User, link Identity) (g SSOGiven, orgs []OrgID, e
 			g.All = false
 		}
 	}
-	switch {
-	case user.ProviderRole == "":
-	case user.ProviderRole == link.ProviderRole:
+	switch user.ProviderRole {
+	case "":
+	case link.ProviderRole:
 		g.ProviderRole = link.ProviderRole
 	default:
 		g.All = false
