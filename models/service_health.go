@@ -1,11 +1,14 @@
 package models
 
+import "slices"
+
 // ServiceHealth is how a service's nodes do, apart from how far its rollout has come.
 type ServiceHealth string
 
 const (
 	HealthUp          ServiceHealth = "up"          // every enabled node answers
-	HealthDegraded    ServiceHealth = "degraded"    // some do
+	HealthPartly      ServiceHealth = "partly"      // none is down, but not of every one has the gateway said so
+	HealthDegraded    ServiceHealth = "degraded"    // a node is down, and not every one
 	HealthDown        ServiceHealth = "down"        // none does, or there is none
 	HealthUnmonitored ServiceHealth = "unmonitored" // nobody asks
 	HealthUnknown     ServiceHealth = "unknown"     // the gateway has not said yet
@@ -24,9 +27,10 @@ func (s *ServiceRow) Health() ServiceHealth {
 		}
 		wanted++
 		switch n.State {
+		case "up":
 		case "down":
 			down++
-		case "":
+		default: // not reported yet, or from before the service was switched on or monitored
 			unknown++
 		}
 	}
@@ -35,10 +39,12 @@ func (s *ServiceRow) Health() ServiceHealth {
 		return HealthDown
 	case down > 0:
 		return HealthDegraded
+	case s.MonitorKind == "" && slices.ContainsFunc(s.Nodes, func(n NodeRow) bool { return n.State != "" }):
+		return HealthUnmonitored
 	case unknown == wanted:
 		return HealthUnknown
-	case s.MonitorKind == "":
-		return HealthUnmonitored
+	case unknown > 0:
+		return HealthPartly
 	}
 	return HealthUp
 }

@@ -82,6 +82,8 @@ func healthLook(h models.ServiceHealth) ui.Look {
 	switch h {
 	case models.HealthUp:
 		return ui.Look{Tone: ui.Good, Icon: "heartbeat", Label: "Up"}
+	case models.HealthPartly:
+		return ui.Look{Tone: ui.Idle, Icon: "help-circle", Label: "Partly known"}
 	case models.HealthDegraded:
 		return ui.Look{Tone: ui.Warn, Icon: "alert-triangle", Label: "Degraded"}
 	case models.HealthDown:
@@ -109,6 +111,8 @@ func serviceNodeLook(n models.NodeRow) ui.Look {
 		return ui.Look{Tone: ui.Bad, Icon: "x", Label: "Down"}
 	case "unmonitored":
 		return ui.Look{Tone: ui.Idle, Icon: "circle-dashed", Label: "Unmonitored"}
+	case "off":
+		return ui.Look{Tone: ui.Idle, Icon: "ban", Label: "Off"}
 	default:
 		return ui.Look{Tone: ui.Idle, Icon: "clock", Label: "Not seen yet"}
 	}

@@ -82,3 +82,19 @@ func TestFoldedBoxSaysHowManyAndTheWorst(t *testing.T) {
 		t.Errorf("%q in %s", words, look.Tone)
 	}
 }
+
+func TestANodeOfAServiceThatIsOffSaysSo(t *testing.T) {
+	t.Parallel()
+	top := spread(1, 1, 2)
+	for i := range top.Services[0].Nodes {
+		top.Services[0].Nodes[i].State = "off"
+	}
+	top.Services[0].Enabled = false
+	if look := serviceNodeLook(top.Services[0].Nodes[0]); look.Label != "Off" {
+		t.Errorf("the node is %q", look.Label)
+	}
+	d := TopologyProps{Frame: Frame{Org: models.Org{Slug: "acme"}}, Topology: top, Now: time.Now()}.draw()
+	if b := d.by["node-0-0"]; b == nil || b.Look.Label != "Off" || !strings.Contains(b.Words, "Off") {
+		t.Errorf("in the picture: %+v", b)
+	}
+}
