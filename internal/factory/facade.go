@@ -208,7 +208,10 @@ func (f *Factory) carryOutFacade(ctx context.Context, w *models.Writer, facts *f
 		if err := w.SetNode(move.node.ID, true, true); err != nil {
 			return err
 		}
-		return w.SetFacadeMachine(move.machine.MachineID, map[string]any{"state": models.FacadeLeaving, "leaving_at": facts.now})
+		if err := w.SetFacadeMachine(move.machine.MachineID, map[string]any{"state": models.FacadeLeaving, "leaving_at": facts.now}); err != nil {
+			return err
+		}
+		return w.ActFacade(&facts.service, models.FacadeAct{Action: move.action, Text: move.text}, models.OutcomeSucceeded)
 	case deedOrder:
 		return f.orderFacade(ctx, w, facts, move)
 	default:

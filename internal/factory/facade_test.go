@@ -362,6 +362,18 @@ func TestPolicyKeepsItsBoundsAndPace(t *testing.T) {
 		if got := r.names(); strings.Count(got, "draining") != 1 {
 			t.Fatalf("scaled in: %s", got)
 		}
+		// Why is told when it begins, in the history and on the service's page.
+		const why = "is drained: 4 connections on 3 nodes, fewer than 5 each."
+		if events := r.events(models.ActionFacadeIn); len(events) != 1 || events[0].Outcome != models.OutcomeSucceeded || !strings.Contains(events[0].After, why) {
+			t.Errorf("history of the drain: %+v", events)
+		}
+		r.must(r.admin.Read(context.Background(), func(reader *models.Reader) error {
+			acts, err := reader.FacadeActs(r.service.ID, 1)
+			if err == nil && (len(acts) != 1 || acts[0].Action != models.ActionFacadeIn || !strings.HasSuffix(acts[0].Text, why)) {
+				t.Errorf("the last act: %+v", acts)
+			}
+			return err
+		}))
 		for _, m := range r.facts().mine {
 			if m.State == models.FacadeLeaving {
 				r.within(func(w *models.Writer) error {
