@@ -70,9 +70,12 @@ function device(root) {
 function sorting(root) {
   const ruleAt = (event) => event.target.closest?.("#rule-rows tr[data-move-url]");
   let dragged = null;
+  let home = null; // the row that it stood before
+  let dropped = false;
   root.addEventListener("dragstart", (event) => {
     dragged = ruleAt(event);
     if (!dragged) return;
+    [home, dropped] = [dragged.nextSibling, false];
     event.dataTransfer.effectAllowed = "move";
     dragged.parentNode.dataset.held = ""; // a refresh would pull it out of the hand
   });
@@ -85,12 +88,16 @@ function sorting(root) {
     over.parentNode.insertBefore(dragged, event.clientY < top + height / 2 ? over : over.nextSibling);
   });
   root.addEventListener("drop", (event) => {
-    if (dragged) event.preventDefault();
+    if (!dragged) return;
+    event.preventDefault();
+    dropped = Boolean(ruleAt(event));
   });
-  root.addEventListener("dragend", () => {
+  root.addEventListener("dragend", (event) => {
     if (!dragged) return;
     const rows = dragged.parentNode;
     delete rows.dataset.held;
+    // Escape, or let go elsewhere: the order is as it was.
+    if (!dropped || event.dataTransfer.dropEffect === "none") rows.insertBefore(dragged, home);
     const to = [...rows.querySelectorAll("tr[data-move-url]")].indexOf(dragged) + 1;
     if (String(to) !== dragged.dataset.position) {
       const send = root.createElement("form");
