@@ -147,8 +147,55 @@ func (f *TraceFacts) gateway() TraceStep {
 		s.Text, s.Do = "The gateway has not taken over the service's last change yet.", "Wait a few seconds and look again."
 	default:
 		s.State, s.Text = StepOK, "The gateway reports, and runs the service's last change."
+		f.leftOut(&s)
 	}
 	return s
+}
+
+// leftOut fails the gateway's step where it runs something else than what is
+// seen in the portal: it takes the service, and not the nodes that it needs, or
+// not a rule, with which the firewall stays what it was before.
+func (f *TraceFacts) leftOut(s *TraceStep) {
+	var nodes, others []models.Refusal
+	taking := f.taking()
+	for _, n := range taking {
+		if blame := f.State.Gateway.BlameOf(string(n.ID)); blame != "" {
+			nodes = append(nodes, models.Refusal{Kind: models.RefusedNode, Name: fmt.Sprintf("node %s:%d", n.MachineName, n.Port), Text: blame})
+		}
+	}
+	for _, r := range f.State.Refusals() {
+		switch r.Kind {
+		case models.RefusedOutbound, models.RefusedNetwork, models.RefusedRule:
+			others = append(others, r)
+		default: // of another service, or on no way to this one
+		}
+	}
+	var evidence []string
+	for _, r := range slices.Concat(others, nodes) {
+		evidence = append(evidence, "left out: "+r.Name+": "+r.Text)
+	}
+	s.Evidence = append(s.Evidence, few(evidence)...)
+	switch {
+	case len(nodes) > 0 && len(nodes) == len(taking):
+		s.State, s.Text = StepFailed, "The gateway left out every node that takes connections: "+nodes[0].Text
+		s.Do = "Remove these nodes and add them anew, with an address and a port that the gateway can take."
+	case len(others) > 0:
+		r := others[0]
+		s.State, s.Text, s.Rule = StepFailed, "The gateway left out the "+r.Name+": "+r.Text, r.Rule
+		switch r.Kind {
+		case models.RefusedRule:
+			s.Do = "Change or delete that rule. Until then the gateway runs the firewall that it had before, not the one that is asked in the next step."
+		case models.RefusedOutbound:
+			s.Do = "Choose another public IP to send by on the network's overview, or tell your provider."
+		default:
+			s.Do = "Tell your provider: the network can't be carried as it is."
+		}
+	case len(nodes) > 0:
+		s.Text = fmt.Sprintf("The gateway reports, and runs the service's last change without %d of %d nodes, which it left out.", len(nodes), len(taking))
+	}
+	if g := &f.State.Gateway; s.State == StepFailed && g.Observed < g.Generation {
+		s.Do += " Was that done just now? Then look again in a few seconds."
+	}
 }
 
 // firewall judges as if the service were switched on: whether it is, is a step
@@ -294,6 +341,8 @@ func (f *TraceFacts) health() TraceStep {
 		s.State, s.Since, s.Machine = StepFailed, n.Since, n.MachineID
 		s.Text = "No node passes the health check. The last error of " + n.MachineName + ": " + cmp.Or(n.Reason, "no answer") + "."
 		s.Do = "Look on the machine: does the program listen on port " + strconv.Itoa(n.Port) + ", and does it answer what the check asks?"
+	case !f.Service.Enabled:
+		s.Text = "The service is switched off: nobody asks its nodes."
 	case f.Service.MonitorKind == "":
 		s.Text = "The service has no health check: nobody asks the nodes."
 	default:

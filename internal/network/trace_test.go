@@ -199,6 +199,41 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 		if got := r.first(network.TraceHealth, "connection refused"); got.First.Since == nil {
 			t.Error("since when it is down isn't told")
 		}
+		// What the gateway left out of what the service needs, it doesn't run.
+		rule := models.FirewallRule{Direction: "in", Protocol: "tcp", Outside: "203.0.113.0/24", Enabled: true}
+		r.change(func(w *models.Writer) error { return w.AddRule(&rule) })
+		for id, c := range map[string]struct{ text, do string }{
+			string(node.ID):     {"every node that takes connections: it is in no network", "add them anew"},
+			string(rule.ID):     {"firewall rule 1: it is in no network", "firewall that it had before"},
+			string(m.NetworkID): {"network ", "Tell your provider"},
+			string(r.w.Acme.ID): {"outbound address ", "another public IP"},
+		} {
+			r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: id, Text: "it is in no network"}} })
+			got := r.first(network.TraceGateway, c.text)
+			if !strings.Contains(strings.Join(got.First.Evidence, "\n"), "it is in no network") || !strings.Contains(got.First.Do, c.do) {
+				t.Errorf("%s: %+v", c.text, got.First)
+			}
+			if (got.First.Rule == rule.ID) != (id == string(rule.ID)) {
+				t.Errorf("%s: leads to rule %q", c.text, got.First.Rule)
+			}
+		}
+		second := models.ServiceNode{ServiceID: r.service.ID, MachineID: m.ID, NetworkID: m.NetworkID, Address: m.Address, Port: 8444, Enabled: true}
+		r.change(func(w *models.Writer) error { return w.AddNode(&second) })
+		r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: string(node.ID), Text: "it is in no network"}} })
+		if s := step(r.first("", ""), network.TraceGateway); !strings.Contains(s.Text, "without 1 of 2 nodes") || len(s.Evidence) != 2 {
+			t.Errorf("one of two left out: %+v", s)
+		}
+		r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: "gone", Text: "it is in no network"}} })
+		r.first("", "")
+		r.change(func(w *models.Writer) error {
+			if err := w.DeleteRule(rule.ID); err != nil {
+				return err
+			}
+			if err := w.SetNode(second.ID, false, false); err != nil {
+				return err
+			}
+			return w.RemoveNode(second.ID)
+		})
 		r.report(nil)
 		if got := r.first("", ""); step(got, network.TraceListener).State != network.StepUnchecked {
 			t.Errorf("the listener is %s before anybody asked", step(got, network.TraceListener).State)
