@@ -46,14 +46,16 @@ var adminPorts = map[int]string{
 // AdminPort names what answers on an administration port; "" for any other.
 func AdminPort(port int) string { return adminPorts[port] }
 
-// Everybody says whether a list of sources lets the whole Internet in.
+// Everybody says whether sources let most of the Internet in: half of its
+// addresses or more, whether as 0.0.0.0/0 or in pieces.
 func Everybody(sources []string) bool {
+	var addresses uint64
 	for _, s := range sources {
-		if p, err := netip.ParsePrefix(s); err == nil && p.Bits() == 0 {
-			return true
+		if p, err := netip.ParsePrefix(s); err == nil && p.Addr().Is4() {
+			addresses += 1 << (32 - p.Bits())
 		}
 	}
-	return false
+	return addresses >= 1<<31
 }
 
 // ParseSources reads CIDRs and addresses, by space, comma or line.
