@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestPolicyReplacesADeadMachine(t *testing.T) {
 	url, _, p := demo(t, "--clone-delay", "500ms", "--guest-boot-delay", "200ms")
 	b := testkit.NewBrowser(t, url, filepath.Join(testkit.Root(), "e2e", "artifacts", "policy"))
 	signIn(b, "admin@acme.example")
-	b.Open("/orgs/acme/network/services/new?step=4&name=shop&protocol=http&port=8080&balancing=round_robin&monitor=http&path=/&idle=60&sources=0.0.0.0/0")
+	b.Open("/orgs/acme/network/services/new?step=4&name=shop&protocol=http&port=" + strconv.Itoa(port(t)) + "&balancing=round_robin&monitor=http&path=/&idle=60&sources=0.0.0.0/0")
 	b.Click("#accept")
 	b.Click("form.stack button[type=submit].btn-primary")
 	b.Until("at the service", "/services\\/[0-9a-f-]{36}$/.test(location.pathname)")

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,7 +24,8 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	// The service wizard: back keeps what was typed.
 	b.Open("/orgs/acme/network/services/new")
 	b.Fill("#name", "shop")
-	b.Fill("#port", "8080")
+	public := strconv.Itoa(port(t))
+	b.Fill("#port", public)
 	b.Shot("02-what")
 	b.Click("#wizard button[name=step][value='2']")
 	b.Until("second step", "location.search.includes('step=2')")
@@ -31,7 +33,7 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	b.Fill("#path", "/")
 	b.Shot("03-health")
 	b.Click("#wizard button[name=step][value='1']")
-	b.Until("back at the first, filled in", "document.querySelector('#name')?.value === 'shop' && document.querySelector('#port').value === '8080'")
+	b.Until("back at the first, filled in", "document.querySelector('#name')?.value === 'shop' && document.querySelector('#port').value === '"+public+"'")
 	b.Click("#wizard button[name=step][value='2']")
 	b.Until("the check was kept", "document.querySelector('input[name=monitor][value=http]')?.checked")
 	b.Click("#wizard button[name=step][value='3']")
@@ -51,7 +53,7 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	b.Shot("05-service")
 
 	// The same port again: the conflict names who has it.
-	b.Open("/orgs/acme/network/services/new?step=4&name=other&protocol=http&port=8080&balancing=round_robin&monitor=none&idle=60&sources=0.0.0.0/0")
+	b.Open("/orgs/acme/network/services/new?step=4&name=other&protocol=http&port=" + public + "&balancing=round_robin&monitor=none&idle=60&sources=0.0.0.0/0")
 	b.Click("#accept")
 	b.Click("form.stack button[type=submit].btn-primary")
 	b.Until("the conflict", "document.querySelector('#port-error')?.textContent.includes('shop')")
@@ -82,7 +84,7 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	b.Click("#rule-form button[type=submit]")
 	b.Until("the rule is listed", "document.querySelector('tr[data-rule-id]')")
 	b.Fill("#ask-source", "203.0.113.9")
-	b.Fill("#ask-port", "8080")
+	b.Fill("#ask-port", public)
 	b.Click("#ask button[type=submit]")
 	b.Until("refused by rule 1", "document.querySelector('[data-verdict]')?.dataset.verdict === 'no' && document.body.textContent.includes('by rule 1')")
 	b.Shot("10-firewall")

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/millwright/millwright/internal/testkit"
@@ -14,7 +15,7 @@ func TestTraceLeadsToWhatIsWrong(t *testing.T) {
 	url, _, _ := demo(t, "--clone-delay", "500ms", "--guest-boot-delay", "200ms")
 	b := testkit.NewBrowser(t, url, filepath.Join(testkit.Root(), "e2e", "artifacts", "trace"))
 	signIn(b, "admin@acme.example")
-	b.Open("/orgs/acme/network/services/new?step=4&name=shop&protocol=http&port=8080&balancing=round_robin&monitor=http&path=/&idle=60&sources=0.0.0.0/0")
+	b.Open("/orgs/acme/network/services/new?step=4&name=shop&protocol=http&port=" + strconv.Itoa(port(t)) + "&balancing=round_robin&monitor=http&path=/&idle=60&sources=0.0.0.0/0")
 	b.Click("#accept")
 	b.Click("form.stack button[type=submit].btn-primary")
 	b.Until("at the service", "/services\\/[0-9a-f-]{36}$/.test(location.pathname)")

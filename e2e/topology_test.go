@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/millwright/millwright/internal/testkit"
@@ -25,7 +26,8 @@ func TestTopologyShowsAndFollowsTheNetwork(t *testing.T) {
 			t.Fatalf("%s was refused", what)
 		}
 	}
-	post("the service", "network/services", `{name: 'shop', protocol: 'http', port: '8080', public_ip: '', balancing: 'least_connections', monitor: 'http', path: '/', idle: '60',
+	public := strconv.Itoa(port(t))
+	post("the service", "network/services", `{name: 'shop', protocol: 'http', port: '`+public+`', public_ip: '', balancing: 'least_connections', monitor: 'http', path: '/', idle: '60',
 		sources: '0.0.0.0/0', accept: 'yes', price: '1000000'}`)
 	b.Until("the service comes by itself, down: nobody is behind it", "document.querySelector('[data-topology^=service-]')?.dataset.state === 'Down'")
 	service := testkit.Eval[string](b, "document.querySelector('[data-topology^=service-]').getAttribute('href').split('/').pop()")
@@ -36,7 +38,7 @@ func TestTopologyShowsAndFollowsTheNetwork(t *testing.T) {
 	post("the power", "machines/"+machine+"/power", `{op: 'stop'}`)
 	b.Until("the machine dies: the picture says so", "document.querySelector('[data-topology^=node-]').dataset.state === 'Down' && document.querySelector('[data-topology^=service-]').classList.contains('tone-bad')")
 	b.Shot("03-down")
-	b.Until("and so does the list", "document.querySelector('.topo-list').innerText.includes('shop, HTTP 8080, Down')")
+	b.Until("and so does the list", "document.querySelector('.topo-list').innerText.includes('shop, HTTP "+public+", Down')")
 
 	// Every box is a link that the keyboard reaches.
 	testkit.Eval[bool](b, "document.querySelector('.topo-frame').focus(), true")

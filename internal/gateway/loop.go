@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -50,13 +49,17 @@ type orgState struct {
 	want     Checked // what has to be
 	good     Checked // what serves, once applied is not 0
 	standing bool    // they are the same
-	failed   []edge.Blame
-	err      error
-	retry    time.Time
-	backoff  time.Duration
-	drift    []edge.Drift
-	probes   map[string]edge.ProbeResult
-	seen     Observation
+	// remembered is a state from the disk, in which nothing that failed was
+	// kept: the portal's answer replaces it even of the same generation.
+	remembered bool
+	failed     []edge.Blame // wrong everywhere
+	left       []edge.Blame // what the host could not carry; tried again
+	err        error
+	retry      time.Time
+	backoff    time.Duration
+	drift      []edge.Drift
+	probes     map[string]edge.ProbeResult
+	seen       Observation
 }
 
 // NewLoop opens the state folder.
@@ -135,6 +138,7 @@ func (l *Loop) reassert(ctx context.Context) {
 		o := &orgState{id: v.ID, key: v.Key, observed: v.Generation, want: v.Want, probes: map[string]edge.ProbeResult{}}
 		l.orgs[v.ID] = o
 		l.applyOne(ctx, o)
+		o.remembered = true
 	}
 }
 
@@ -173,7 +177,7 @@ func (l *Loop) apply(ctx context.Context) {
 	}
 	var due []*orgState
 	for _, o := range l.orgs {
-		if !o.standing && !time.Now().Before(o.retry) && o.key != "" {
+		if (!o.standing || len(o.left) > 0) && !time.Now().Before(o.retry) && o.key != "" {
 			due = append(due, o)
 		}
 	}
@@ -218,15 +222,16 @@ func (l *Loop) take(d edge.Desired) {
 			o.observed, o.err = v.Generation, v.Err
 			continue
 		}
-		if o.key != "" && o.observed == v.Generation && o.err == nil {
+		if o.key != "" && !o.remembered && o.observed == v.Generation && o.err == nil {
 			o.want = Checked{withProbes(o.want.Org(), v.Want.Org().Probes)}
 			continue
 		}
-		if o.observed == v.Generation && o.err != nil && !o.standing && o.key != "" {
+		if !o.remembered && o.observed == v.Generation && o.err != nil && !o.standing && o.key != "" {
 			o.want = Checked{withProbes(o.want.Org(), v.Want.Org().Probes)}
 			continue // waits for its next try
 		}
-		o.key, o.observed, o.want, o.failed, o.standing, o.retry = v.Key, v.Generation, v.Want, v.Failed, false, time.Time{}
+		o.key, o.observed, o.want, o.failed, o.left = v.Key, v.Generation, v.Want, v.Failed, nil
+		o.standing, o.remembered, o.retry, o.backoff = false, false, time.Time{}, 0
 	}
 	keys := map[string]bool{}
 	for id, o := range l.orgs {
@@ -282,8 +287,7 @@ func (l *Loop) applyOne(ctx context.Context, o *orgState) {
 	blamed, err := l.applier.Apply(ctx, o.want)
 	o.err = err
 	if err != nil {
-		o.backoff = min(max(2*o.backoff, firstBackoff), lastBackoff)
-		o.retry = time.Now().Add(o.backoff)
+		o.later()
 		l.log.Error("a state could not be applied; the last good one serves", "org", o.key, "generation", o.observed, "error", err)
 		return
 	}
@@ -291,10 +295,23 @@ func (l *Loop) applyOne(ctx context.Context, o *orgState) {
 	for _, b := range blamed {
 		ids[b.ID] = true
 	}
-	o.failed = append(slices.DeleteFunc(o.failed, func(b edge.Blame) bool { return ids[b.ID] }), blamed...)
-	o.good = o.want.Without(ids)
-	o.standing, o.applied, o.backoff = true, o.observed, 0
-	l.log.Info("applied", "org", o.key, "generation", o.observed, "left out", len(o.failed), "took", time.Since(began).Round(time.Millisecond))
+	news := !o.standing || len(blamed) != len(o.left)
+	o.left, o.good = blamed, o.want.Without(ids)
+	o.standing, o.applied = true, o.observed
+	if len(blamed) > 0 {
+		o.later() // a trunk that is late, a port that somebody leaves
+	} else {
+		o.backoff = 0
+	}
+	if news {
+		l.log.Info("applied", "org", o.key, "generation", o.observed, "left out", len(o.failed)+len(o.left), "took", time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// later puts the next try off, further each time.
+func (o *orgState) later() {
+	o.backoff = min(max(2*o.backoff, firstBackoff), lastBackoff)
+	o.retry = time.Now().Add(o.backoff)
 }
 
 // repair looks after what stands.
@@ -313,33 +330,6 @@ func (l *Loop) repair(ctx context.Context) {
 			l.log.Error("could not be repaired", "org", o.key, "error", err)
 			if o.standing {
 				o.err, o.standing, o.retry = err, false, time.Time{}
-			}
-		}
-	}
-}
-
-// probe tries what the portal asks for, each once.
-func (l *Loop) probe(ctx context.Context) {
-	for _, o := range l.orgs {
-		listed := map[string]bool{}
-		var running sync.WaitGroup
-		var mu sync.Mutex
-		for _, p := range o.want.Org().Probes {
-			listed[p.ID] = true
-			if _, done := o.probes[p.ID]; done || o.applied == 0 {
-				continue
-			}
-			running.Go(func() {
-				result := l.applier.Probe(ctx, o.good, p)
-				mu.Lock()
-				defer mu.Unlock()
-				o.probes[p.ID] = result
-			})
-		}
-		running.Wait()
-		for id := range o.probes {
-			if !listed[id] {
-				delete(o.probes, id)
 			}
 		}
 	}

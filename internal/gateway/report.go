@@ -65,7 +65,7 @@ func (l *Loop) status(ctx context.Context) edge.Status {
 }
 
 func (l *Loop) orgStatus(o *orgState) edge.OrgStatus {
-	r := edge.OrgStatus{ID: o.id, Observed: o.observed, Applied: o.applied, Failed: slices.Clone(o.failed),
+	r := edge.OrgStatus{ID: o.id, Observed: o.observed, Applied: o.applied, Failed: slices.Concat(o.failed, o.left),
 		Drift: slices.Clone(o.drift), Released: l.ledger.Released(o.id), Services: []edge.ServiceStatus{}}
 	slices.Sort(r.Released)
 	if o.err != nil {

@@ -23,13 +23,15 @@ func OpenStore(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
-// Good lists the last good state of each org.
+// Good lists the last good state of each org that can be read; the error tells
+// of the others.
 func (s *Store) Good() ([]edge.Org, error) {
 	paths, err := filepath.Glob(filepath.Join(s.dir, "good", "*.json"))
 	if err != nil {
 		return nil, err
 	}
 	var list []edge.Org
+	var unread error
 	for _, path := range paths {
 		var org edge.Org
 		text, err := os.ReadFile(path) // #nosec G304 -- in our own folder
@@ -37,11 +39,12 @@ func (s *Store) Good() ([]edge.Org, error) {
 			err = json.Unmarshal(text, &org)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("last good state: %w", err)
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", filepath.Base(path), err))
+			continue
 		}
 		list = append(list, org)
 	}
-	return list, nil
+	return list, unread
 }
 
 // Keep remembers an org's state as good.
