@@ -232,12 +232,19 @@ func (p haproxy) settle(ctx context.Context, org edge.Org) (changed []string, er
 			case strings.HasPrefix(now.status, "DRAIN"):
 				is = "drain"
 			}
-			if want == is || want == "drain" && strings.HasPrefix(now.status, "DOWN") {
+			// Of a dead one the statistics don't tell whether it is drained. It is
+			// said again, so that it comes back as it is wanted, and is nobody's
+			// doing.
+			dead := strings.HasPrefix(now.status, "DOWN") && want != "maint"
+			if want == is && !dead {
 				continue
 			}
 			fmt.Fprintf(&commands, "set server %s state %s;", at, want)
 			if want == "maint" {
 				fmt.Fprintf(&commands, "shutdown sessions server %s;", at)
+			}
+			if dead {
+				continue
 			}
 			changed = append(changed, fmt.Sprintf("node %s:%d was %s", n.Address, n.Port, now.status))
 		}

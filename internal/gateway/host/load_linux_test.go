@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,44 @@ func (l *load) end(tb testing.TB, what string) {
 func (l *load) until(n int64) {
 	for goal := l.asked.Load() + n; l.asked.Load() < goal; {
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Whoever edits the very service that is under load fails nothing of it.
+func TestEditUnderLoadFailsNothing(t *testing.T) {
+	r := newRig(t)
+	a, b := r.machine(0, "10.0.0.5"), r.machine(0, "10.0.0.6")
+	for i, protocol := range []string{edge.ProtocolTCP, edge.ProtocolHTTP} {
+		r.orgs[0].Services = append(r.orgs[0].Services, service(protocol, i+1, protocol, "203.0.113.11", 80+i, a, b))
+	}
+	r.start()
+	r.want()
+	p := haproxy{ns: namespaceOf(r.orgs[0].Key), key: r.orgs[0].Key, socket: filepath.Join(r.sockets, r.orgs[0].Key+".sock")}
+	before, _ := p.running(t.Context())
+	loads := []*load{r.pour("203.0.113.11:80", 50), r.pour("203.0.113.11:81", 50)}
+	edits := []func(*edge.Service){
+		func(s *edge.Service) { s.Balancing = edge.BalanceLeast },
+		func(s *edge.Service) { s.IdleTimeoutSeconds = 90 },
+		func(s *edge.Service) { s.Monitor = &edge.Monitor{Kind: "http", Path: "/"} },
+		func(s *edge.Service) { s.Sources = []string{clientOne + "/32"} },
+		func(s *edge.Service) { s.Nodes = s.Nodes[1:] },
+		func(s *edge.Service) { s.Monitor = nil },
+	}
+	for _, edit := range edits {
+		for i := range r.orgs[0].Services {
+			loads[i].until(15)
+			edit(&r.orgs[0].Services[i])
+		}
+		r.want()
+	}
+	for i, l := range loads {
+		l.until(30)
+		l.end(t, fmt.Sprintf("%d edits of the %s service itself", len(edits), r.orgs[0].Services[i].ID))
+	}
+	r.passes(r.inet, clientOne, "http://203.0.113.11/", b.name)
+	r.refused(r.inet, clientTwo, "tcp", "203.0.113.11:80")
+	if after, is := p.running(t.Context()); !is || after.structure == before.structure {
+		t.Error("no edit has reached HAProxy")
 	}
 }
 
