@@ -49,6 +49,13 @@ func (s *ServiceRow) Health() ServiceHealth {
 	return HealthUp
 }
 
+// NodesCounted says whether bytes are known by node: a gateway host counts
+// those of UDP by service alone.
+func (s *ServiceRow) NodesCounted() bool {
+	return s.Protocol != ServiceUDP || s.BytesIn+s.BytesOut == 0 ||
+		slices.ContainsFunc(s.Nodes, func(n NodeRow) bool { return n.BytesIn+n.BytesOut > 0 })
+}
+
 // Rollout says how far the last change of the service, or of its nodes, has come.
 func (s *ServiceRow) Rollout(g *OrgGateway) Rollout {
 	r := g.Rollout(string(s.ID), s.Generation, Now())

@@ -122,6 +122,43 @@ var balancingNames = map[models.Balancing]string{
 	models.BalanceLeast: "Least connections", models.BalanceRound: "Round robin", models.BalanceSource: "Source address",
 }
 
+// balancingWords says how a node is really chosen: for UDP nobody counts what
+// is open.
+func balancingWords(p models.ServiceProtocol, b models.Balancing) string {
+	if p == models.ServiceUDP && b == models.BalanceLeast {
+		b = models.BalanceRound
+	}
+	return balancingNames[b]
+}
+
+// connectWords names the check that asks for no more than an answer.
+func connectWords(p models.ServiceProtocol) string {
+	if p == models.ServiceUDP {
+		return "Machine answers"
+	}
+	return "TCP connect"
+}
+
+// healthNotes are the words of the cards that differ for UDP.
+type healthNotes struct {
+	udp                                bool // and nothing else any more
+	least, connectTitle, connect, http string
+}
+
+func healthNotesOf(f ServiceForm, settled bool) healthNotes {
+	n := healthNotes{udp: settled && f.Protocol == string(models.ServiceUDP), connectTitle: connectWords(models.ServiceTCP),
+		least: "The node with the fewest open", connect: "The port has to accept", http: "A path has to answer"}
+	switch {
+	case n.udp:
+		n.connectTitle = connectWords(models.ServiceUDP)
+		n.connect, n.http = "On TCP, if only by a refusal, and the UDP port must not refuse", "A path has to answer, on the TCP port of the same number"
+	case !settled:
+		n.least += ". UDP: each node in turn"
+		n.connect += ". UDP: the machine has to answer on TCP, if only by a refusal, and the UDP port must not refuse"
+	}
+	return n
+}
+
 var protocolNames = map[models.ServiceProtocol]string{
 	models.ServiceTCP: "TCP", models.ServiceUDP: "UDP", models.ServiceHTTP: "HTTP",
 }
@@ -142,7 +179,7 @@ func sourcesWords(s models.ServiceRow) string {
 func monitorWords(s models.ServiceRow) string {
 	switch s.MonitorKind {
 	case "tcp":
-		return "TCP connect"
+		return connectWords(s.Protocol)
 	case "http":
 		want := "any 2xx or 3xx"
 		if s.MonitorStatus != 0 {

@@ -190,7 +190,7 @@ func ServiceNew(p ServiceNewProps) templ.Component {
 							return templ_7745c5c3_Err
 						}
 					case 2:
-						templ_7745c5c3_Err = serviceHealth(p.Form, p.Errors).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = serviceHealth(p.Form, p.Errors, true).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -599,9 +599,9 @@ func serviceReview(p ServiceNewProps) templ.Component {
 				}
 				ctx = templ.InitializeContext(ctx)
 				var templ_7745c5c3_Var28 string
-				templ_7745c5c3_Var28, templ_7745c5c3_Err = templ.JoinStringErrs(balancingNames[models.Balancing(p.Form.Balancing)])
+				templ_7745c5c3_Var28, templ_7745c5c3_Err = templ.JoinStringErrs(balancingWords(models.ServiceProtocol(p.Form.Protocol), models.Balancing(p.Form.Balancing)))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `network_service_new.templ`, Line: 109, Col: 56}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `network_service_new.templ`, Line: 109, Col: 97}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var28))
 				if templ_7745c5c3_Err != nil {
@@ -836,7 +836,7 @@ func serviceReview(p ServiceNewProps) templ.Component {
 func formMonitor(f ServiceForm) string {
 	switch f.Monitor {
 	case "tcp":
-		return "TCP connect"
+		return connectWords(models.ServiceProtocol(f.Protocol))
 	case "http":
 		if f.Status != "" && f.Status != "0" {
 			return "HTTP " + f.Path + " answers " + f.Status

@@ -188,6 +188,9 @@ func (s *service) choose(client netip.Addr) []*node {
 	s.mu.Lock()
 	list := slices.DeleteFunc(slices.Clone(s.nodes), func(n *node) bool { return !n.usable() })
 	how := s.want.Balancing
+	if s.udp != nil && how != edge.BalanceSource {
+		how = edge.BalanceRound // as on a gateway host
+	}
 	s.mu.Unlock()
 	if len(list) < 2 {
 		return list
