@@ -251,6 +251,7 @@ func (o portalOptions) consoleOptions(reached web.Options, log *slog.Logger) con
 	c := o.config.Console
 	return console.Options{
 		Node: o.config.Portal.Node, Origins: reached.Origins(), TTLSeconds: c.TicketSeconds, Logger: log,
+		Guard: o.guard(),
 		Limits: console.Limits{
 			Open: models.ConsoleLimits{User: c.OpenPerUser, Machine: c.OpenPerMachine, Host: c.OpenPerHost},
 			TicketsPerMinute: console.Rates{

@@ -14,10 +14,11 @@ type ending struct {
 }
 
 var (
-	// The page's own doing, or the network's: nobody is left to be told.
-	endClosed = ending{0, "closed in the browser"}
-	endLost   = ending{0, "browser lost"}
-	endStuck  = ending{0, "browser stopped reading"}
+	// endClosed answers the page's own close frame.
+	endClosed = ending{1000, "closed in the browser"}
+	// The network's doing: nobody is left to be told.
+	endLost  = ending{0, "browser lost"}
+	endStuck = ending{0, "browser stopped reading"}
 
 	endTicket      = ending{4401, "ticket unknown, used or expired"}
 	endForbidden   = ending{4403, "not allowed any more"}
@@ -37,6 +38,8 @@ var (
 	// endGibberish: a viewer's message whose length can't be told, behind which
 	// input could hide.
 	endGibberish = ending{1008, "message not understood"}
+	endMalformed = ending{1002, "frame against the protocol"}
+	endTooLong   = ending{1009, "message too long"}
 )
 
 // verdict says by what an open or opening console has to end, given who its

@@ -113,6 +113,15 @@ type hosts struct {
 	known map[string]*host
 }
 
+// outcome is what a dial told of its host.
+type outcome int
+
+const (
+	untried   outcome = iota // nothing: it did not come to that, or was no matter of the host's
+	reached                  // it works
+	unreached                // it failed
+)
+
 type host struct {
 	slots    chan struct{}
 	users    int // that hold or wait for a slot
@@ -132,7 +141,7 @@ const (
 var errResting = errors.New("the host rests after failures")
 
 // enter waits for a dial's turn. leave takes how it went.
-func (h *hosts) enter(ctx context.Context, key string) (leave func(failed bool), err error) {
+func (h *hosts) enter(ctx context.Context, key string) (leave func(outcome), err error) {
 	h.mu.Lock()
 	one := h.known[key]
 	if one == nil {
@@ -149,19 +158,19 @@ func (h *hosts) enter(ctx context.Context, key string) (leave func(failed bool),
 	}
 	one.users++
 	h.mu.Unlock()
-	left := func(failed, tried bool) {
+	left := func(how outcome) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		one.users--
 		if probe {
 			one.trying = false
 		}
-		switch {
-		case !tried:
-		case failed:
+		switch how {
+		case untried:
+		case unreached:
 			one.failures++
 			one.until = time.Now().Add(rest(one.failures))
-		default:
+		case reached:
 			one.failures = 0
 		}
 		if one.users == 0 && one.failures == 0 {
@@ -171,12 +180,12 @@ func (h *hosts) enter(ctx context.Context, key string) (leave func(failed bool),
 	select {
 	case one.slots <- struct{}{}:
 	case <-ctx.Done():
-		left(false, false)
+		left(untried)
 		return nil, fmt.Errorf("wait for a turn at the host: %w", ctx.Err())
 	}
-	return func(failed bool) {
+	return func(how outcome) {
 		<-one.slots
-		left(failed, true)
+		left(how)
 	}, nil
 }
 
@@ -201,8 +210,14 @@ func (h *hosts) resting(key string) time.Duration {
 	return max(0, time.Until(one.until))
 }
 
-// hostKey names the machine's host.
-func hostKey(m *models.Machine) string { return string(m.CloudID) + "/" + m.Host }
+// hostKey names the machine's host. A machine whose host isn't known has its
+// own key: such machines have nothing in common.
+func hostKey(m *models.Machine) string {
+	if m.Host == "" {
+		return string(m.CloudID) + "/machine/" + string(m.ID)
+	}
+	return string(m.CloudID) + "/" + m.Host
+}
 
 // ticketRate refuses tickets that come faster than anybody needs them.
 func (s *Service) ticketRate(user models.UserID, m *models.Machine) error {

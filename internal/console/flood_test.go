@@ -99,7 +99,7 @@ func TestFailingHostIsSparedAndTriedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		leave(true)
+		leave(unreached)
 	}
 	if _, err := h.enter(ctx, "esx"); !errors.Is(err, errResting) {
 		t.Fatalf("after %d failures: %v", failuresMost, err)
@@ -110,7 +110,7 @@ func TestFailingHostIsSparedAndTriedAgain(t *testing.T) {
 	if leave, err := h.enter(ctx, "another"); err != nil {
 		t.Errorf("another host: %v", err)
 	} else {
-		leave(false)
+		leave(reached)
 	}
 	h.known["esx"].until = time.Now() // the rest is over
 	leave, err := h.enter(ctx, "esx")
@@ -120,7 +120,7 @@ func TestFailingHostIsSparedAndTriedAgain(t *testing.T) {
 	if _, err := h.enter(ctx, "esx"); !errors.Is(err, errResting) {
 		t.Errorf("beside the one that tries: %v", err)
 	}
-	leave(true)
+	leave(unreached)
 	if rest := h.resting("esx"); rest <= restShortest/2 {
 		t.Errorf("after another failure it rests for %s", rest)
 	}
@@ -128,7 +128,7 @@ func TestFailingHostIsSparedAndTriedAgain(t *testing.T) {
 	if leave, err = h.enter(ctx, "esx"); err != nil {
 		t.Fatal(err)
 	}
-	leave(false)
+	leave(reached)
 	if len(h.known) != 0 {
 		t.Errorf("a well host is remembered: %v", h.known)
 	}
@@ -146,11 +146,88 @@ func TestDialsOfOneHostTakeTurns(t *testing.T) {
 	if _, err := h.enter(impatient, "esx"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("beside the first: %v", err)
 	}
-	leave(false)
+	leave(reached)
 	if leave, err = h.enter(context.Background(), "esx"); err != nil {
 		t.Errorf("after it: %v", err)
 	}
-	leave(false)
+	leave(reached)
+}
+
+// A dial that told nothing of the host neither spares it nor clears it.
+func TestDialThatToldNothingChangesNothing(t *testing.T) {
+	t.Parallel()
+	h := hosts{dials: 2, known: map[string]*host{}}
+	try := func(how outcome) {
+		t.Helper()
+		leave, err := h.enter(context.Background(), "esx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave(how)
+	}
+	try(untried)
+	if len(h.known) != 0 {
+		t.Error("a host is remembered for nothing")
+	}
+	for range failuresMost {
+		try(untried)
+		try(unreached)
+		if _, ok := h.known["esx"]; !ok {
+			t.Fatal("the failure is forgotten")
+		}
+	}
+	if h.resting("esx") == 0 {
+		t.Fatal("it does not rest")
+	}
+	h.known["esx"].until = time.Now()
+	try(untried) // the one that tries
+	if got := h.known["esx"]; got == nil || got.failures != failuresMost || got.trying {
+		t.Errorf("a try that told nothing left %+v", got)
+	}
+	try(unreached) // the next
+	if h.resting("esx") == 0 {
+		t.Error("it does not rest after another failure")
+	}
+}
+
+// What vCenter refuses, and a screen with the wrong certificate, say nothing of
+// whether the host can be reached.
+func TestRefusalsBetweenFailuresDoNotClearTheHost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.timing.again = time.Millisecond })
+	gone := func() (vsphere.Screen, error) {
+		s, err := b.host.screen()
+		s.URL = "wss://127.0.0.1:1/ticket/x"
+		return s, err
+	}
+	refused := func() (vsphere.Screen, error) {
+		return vsphere.Screen{}, &vsphere.Error{Code: vsphere.CodeUnreachable}
+	}
+	foreign := func() (vsphere.Screen, error) {
+		s, err := b.host.screen()
+		s.ThumbprintsSHA256[0] = strings.Repeat("0", 64)
+		return s, err
+	}
+	u := b.user()
+	for _, give := range []func() (vsphere.Screen, error){gone, refused, gone, foreign, gone, refused, gone} {
+		b.screens.set(give)
+		b.wantClose(b.connect(u, b.mustIssue(u, operate)), endUnreachable)
+	}
+	if b.service.hosts.resting(hostKey(&b.machine)) == 0 {
+		t.Error("a host that failed whenever it was tried does not rest")
+	}
+}
+
+func TestMachinesOfUnknownHostsShareNone(t *testing.T) {
+	t.Parallel()
+	one, other := models.Machine{ID: "a", CloudID: "c"}, models.Machine{ID: "b", CloudID: "c"}
+	if hostKey(&one) == hostKey(&other) {
+		t.Errorf("both go by %q", hostKey(&one))
+	}
+	one.Host, other.Host = "esx-1", "esx-1"
+	if hostKey(&one) != hostKey(&other) {
+		t.Error("two machines of one host go by two keys")
+	}
 }
 
 func TestTicketForARestingHostSaysSo(t *testing.T) {

@@ -29,6 +29,8 @@ const (
 	headMax = 10
 	// controlMax bounds a control frame's payload, by the RFC.
 	controlMax = 125
+	// final is the bit of a message's last frame.
+	final = 0x80
 )
 
 var (
@@ -113,7 +115,7 @@ func readHead(b []byte) (h head, whole bool, err error) {
 	if len(b) < 2 {
 		return head{}, false, nil
 	}
-	h = head{opcode: int(b[0] & 0x0f), final: b[0]&0x80 != 0, length: int64(b[1] & 0x7f), size: 2}
+	h = head{opcode: int(b[0] & 0x0f), final: b[0]&final != 0, length: int64(b[1] & 0x7f), size: 2}
 	control := h.opcode >= websocket.CloseMessage
 	switch {
 	case b[0]&reserved != 0, b[1]&masked != 0,
@@ -141,7 +143,6 @@ func readHead(b []byte) (h head, whole bool, err error) {
 // putHead writes the head of a whole binary message of n bytes so that it ends
 // where b does, and returns where it begins.
 func putHead(b []byte, n int) (start int) {
-	const final = 0x80
 	switch {
 	case n <= controlMax:
 		start = len(b) - 2
@@ -157,4 +158,12 @@ func putHead(b []byte, n int) (start int) {
 	}
 	b[start] = final | websocket.BinaryMessage
 	return start
+}
+
+// appendFrame appends a whole frame that isn't masked.
+func appendFrame(b []byte, opcode int, payload []byte) []byte {
+	var room [headMax]byte
+	head := room[putHead(room[:], len(payload)):]
+	head[0] = final | byte(opcode) // #nosec G115 -- four bits
+	return append(append(b, head...), payload...)
 }

@@ -39,7 +39,7 @@ func newWires(f *testing.F) *wires {
 		}
 	})
 	mux.HandleFunc("/browser", func(rw http.ResponseWriter, r *http.Request) {
-		client, err := up.Upgrade(rw, r, nil)
+		client, err := up.Upgrade(lined{rw}, r, nil)
 		if err != nil {
 			return
 		}
@@ -56,6 +56,7 @@ func newWires(f *testing.F) *wires {
 		short := production
 		short.linger, short.read, short.write = 50*time.Millisecond, 2*time.Second, 2*time.Second
 		c := &socket{timing: short, large: &w.large, client: client, cancel: func() {}, greet: func(*socket) {}}
+		c.takeLine()
 		if w.view {
 			c.filter = &viewFilter{}
 		}
@@ -159,7 +160,7 @@ func FuzzClientFrames(f *testing.F) {
 		go func() { _, _ = drain(browser) }()
 		fuzzed(browser, as, cut, data)
 		switch e := <-w.ended; e {
-		case endClosed, endLost, endGibberish:
+		case endClosed, endLost, endGibberish, endMalformed, endTooLong:
 		default:
 			t.Errorf("a client's bytes ended it by %v", e)
 		}

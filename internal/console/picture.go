@@ -12,21 +12,34 @@ import (
 // nothing to put into it. A stream's pauses are shorter.
 const largeHeld = time.Second
 
+const (
+	// messageMost bounds a message to the browser, head and all. A page is told
+	// of a message when it is whole, so on a slow line a large one is silence,
+	// which the page takes for a lost line; and it is one TLS record.
+	messageMost = 16 << 10
+	messageHead = 4 // of one that long
+	// slowly is how long a write may take before those of the next slowHeld are
+	// of one message each, so that texts come in between.
+	slowly   = 100 * time.Millisecond
+	slowHeld = 5 * time.Second
+)
+
 // picture is the way from the hypervisor to the browser: one read and one
 // write for whatever has come, however it was framed. RFB is a stream and
-// knows no messages, so each write is a message of its own, between two of
-// which a ping or a text may go.
+// knows no messages, so a write is cut into messages as suits the page.
+// Between two writes a ping or a text may go.
 type picture struct {
 	c      *socket
 	from   io.Reader
 	frames frames
 	quiet  deadline // how long the hypervisor may say nothing
-	stuck  deadline // how long the browser may take nothing
 
-	small, large []byte   // large is nil until small was too small
-	pieces       []piece  // of the buffer, that are picture
-	out          [][]byte // what is being written
-	kept         int      // bytes at the buffer's begin that wait for more
+	small, large []byte    // large is nil until small was too small
+	pieces       []piece   // of the buffer, that are picture
+	out          [][]byte  // what is being written
+	heads        []byte    // its messages', but for the first, which has room before it
+	slow         time.Time // when a write last took long
+	kept         int       // bytes at the buffer's begin that wait for more
 
 	heard   time.Time // when the hypervisor last said something
 	spoken  bool
@@ -35,10 +48,9 @@ type picture struct {
 
 // fromHypervisor relays the picture, and says why it stopped.
 func (c *socket) fromHypervisor() ending {
-	to := c.client.NetConn()
 	p := &picture{
 		c: c, from: c.upstream.from(), small: make([]byte, headMax+smallBuffer), heard: time.Now(),
-		quiet: deadline{set: c.upstream.conn.SetReadDeadline}, stuck: deadline{set: to.SetWriteDeadline},
+		quiet: deadline{set: c.upstream.conn.SetReadDeadline},
 	}
 	p.frames.control = p.control
 	defer p.shrink()
@@ -50,7 +62,7 @@ func (c *socket) fromHypervisor() ending {
 		var rest int
 		p.pieces, rest, err = p.frames.strip(b[headMax:], p.pieces[:0])
 		if len(p.pieces) > 0 {
-			if e, ok := p.show(to, b, p.pieces); !ok {
+			if e, ok := p.show(b, p.pieces); !ok {
 				return e
 			}
 		}
@@ -96,52 +108,109 @@ func (p *picture) await() {
 	}
 }
 
-// show writes the pieces of b[headMax:] to the browser as one message.
-func (p *picture) show(to net.Conn, b []byte, pieces []piece) (ending, bool) {
+// show writes the pieces of b[headMax:] to the browser.
+func (p *picture) show(b []byte, pieces []piece) (ending, bool) {
 	p.spoken = true
 	c := p.c
-	size := 0
-	for _, k := range pieces {
-		size += k.to - k.from
-	}
-	from := putHead(b[:headMax+pieces[0].from], size)
-	p.out = append(p.out[:0], b[from:headMax+pieces[0].to])
-	for _, k := range pieces[1:] {
-		p.out = append(p.out, b[headMax+k.from:headMax+k.to])
-	}
-	c.talk.way.Lock()
-	if c.talk.over {
+	tcp, plain := c.talk.to.(*net.TCPConn)
+	for len(pieces) > 0 {
+		most := messageMost // TLS writes record by record anyway
+		if plain && time.Since(p.slow) > slowHeld {
+			most = len(b)
+		}
+		var size int
+		pieces, size = p.frame(b, pieces, most)
+		c.talk.way.Lock()
+		if c.talk.over {
+			why := c.talk.why
+			c.talk.way.Unlock()
+			return why, false // behind a close frame: the socket has its reason already
+		}
+		begun := time.Now()
+		c.talk.stuck.extend(begun, c.timing.write)
+		var err error
+		if plain {
+			err = p.writeOut(tcp)
+		} else {
+			err = join(c.talk.to, p.out)
+		}
+		if err != nil {
+			c.talk.fail(err)
+		}
+		why := c.talk.why
 		c.talk.way.Unlock()
-		return endLost, false // has ended for another reason, which counts
-	}
-	p.stuck.extend(time.Now(), c.timing.write)
-	err := write(to, p.out)
-	c.talk.way.Unlock()
-	if c.talk.some.Load() {
-		c.flush()
-	}
-	switch {
-	case err == nil:
+		if err != nil {
+			return why, false
+		}
 		c.out.Add(int64(size))
-		return ending{}, true
-	case isTimeout(err):
-		return endStuck, false
-	default:
-		return endLost, false
+		if now := time.Now(); now.Sub(begun) > slowly {
+			p.slow = now
+		}
+		if c.talk.some.Load() {
+			c.flush()
+		}
+	}
+	return ending{}, true
+}
+
+// frame takes up to most bytes off the pieces, as messages in p.out. The first
+// one's head stands in b, right before it.
+func (p *picture) frame(b []byte, pieces []piece, most int) (rest []piece, size int) {
+	p.out, p.heads = p.out[:0], p.heads[:0]
+	for wire := 0; len(pieces) > 0 && wire < most; {
+		first, n := len(p.out), 0
+		if first > 0 {
+			p.out = append(p.out, nil)
+		}
+		at := pieces[0].from
+		for len(pieces) > 0 && n < messageMost-messageHead {
+			k := &pieces[0]
+			take := min(k.to-k.from, messageMost-messageHead-n)
+			p.out = append(p.out, b[headMax+k.from:headMax+k.from+take])
+			n, k.from = n+take, k.from+take
+			if k.from == k.to {
+				pieces = pieces[1:]
+			}
+		}
+		if first == 0 {
+			from := putHead(b[:headMax+at], n)
+			p.out[0] = b[from : headMax+at+len(p.out[0])]
+		} else {
+			p.heads = append(p.heads, make([]byte, messageHead)...)
+			head := p.heads[len(p.heads)-messageHead:]
+			p.out[first] = head[putHead(head, n):]
+		}
+		size, wire = size+n, wire+messageMost
+	}
+	return pieces, size
+}
+
+// writeOut writes p.out by one call. The deadline is one for getting on: each
+// time it finds some of it written, there is another.
+func (p *picture) writeOut(to *net.TCPConn) error {
+	all := net.Buffers(p.out)
+	for {
+		n, err := int64(0), error(nil)
+		if len(all) == 1 {
+			var wrote int
+			wrote, err = to.Write(all[0])
+			n, all[0] = int64(wrote), all[0][wrote:]
+		} else {
+			n, err = all.WriteTo(to)
+		}
+		if err == nil || n == 0 || !isTimeout(err) {
+			return err
+		}
+		p.c.talk.stuck.extend(time.Now(), p.c.timing.write)
 	}
 }
 
-// write writes the parts of one frame, which lie in one buffer in this order,
-// by one call: whatever gorilla writes goes before or behind it.
-func write(to net.Conn, parts [][]byte) error {
-	if tcp, ok := to.(*net.TCPConn); ok && len(parts) > 1 {
-		all := net.Buffers(parts)
-		_, err := all.WriteTo(tcp)
-		return err
-	}
+// join writes the parts of one message, which lie in one buffer in this order,
+// by one call.
+func join(to net.Conn, parts [][]byte) error {
 	all := parts[0]
 	for _, part := range parts[1:] {
-		all = append(all, part...) // to where the next frame's head was
+		all = append(all, part...) // to where a head of the hypervisor's was
 	}
 	_, err := to.Write(all)
 	return err
@@ -165,7 +234,7 @@ func (p *picture) shrink() {
 	}
 	copy(p.small[headMax:], p.large[headMax:headMax+p.kept]) // less than a control frame
 	p.c.large.give(p.large)
-	p.large, p.pieces, p.out = nil, nil, nil
+	p.large, p.pieces, p.out, p.heads = nil, nil, nil, nil
 }
 
 // control answers the hypervisor's ping, and notes that it answers ours.

@@ -81,13 +81,13 @@ func (c *socket) fromBrowser() ending {
 		}
 		switch {
 		case refused != nil && !errors.Is(refused, errTextTooLong) && !errors.Is(refused, errNotUnderstood):
-			return browserEnding(refused) // the connection broke within a text
+			return c.browserEnding(refused) // the connection broke within a text
 		case refused != nil:
 			return endGibberish
 		case written != nil:
 			return endUpstream
 		case err != nil:
-			return browserEnding(err)
+			return c.browserEnding(err)
 		}
 	}
 }
@@ -140,10 +140,17 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// browserEnding tells a page that was closed from one that was lost.
-func browserEnding(err error) ending {
-	if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived) {
+// browserEnding tells a page that was closed from one that was lost, and from
+// one that isn't understood.
+func (c *socket) browserEnding(err error) ending {
+	switch {
+	case websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived):
 		return endClosed
+	case errors.Is(err, websocket.ErrReadLimit):
+		return endTooLong
+	case c.line.refused == websocket.CloseProtocolError:
+		return endMalformed
+	default:
+		return endLost
 	}
-	return endLost
 }

@@ -47,7 +47,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	var err error
 	// The handshake's accept key is a SHA-1 that secures nothing (RFC 6455,
 	// 1.3); enforced FIPS 140-3 would refuse it.
-	fips140.WithoutEnforcement(func() { client, err = s.upgrader.Upgrade(w, r, nil) })
+	fips140.WithoutEnforcement(func() { client, err = s.upgrader.Upgrade(lined{w}, r, nil) })
 	if err != nil {
 		s.log.DebugContext(ctx, "console upgrade failed", "error", err) // Upgrade has answered
 		return
@@ -154,7 +154,7 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*upstream, endin
 	for pause := s.timing.again; ; pause *= 2 {
 		screen, err := s.screens.AcquireScreen(asking, m.CloudID, m.ID.InstanceUUID())
 		if err != nil {
-			leave(false) // vCenter's, not the host's
+			leave(untried) // vCenter's, not the host's
 			e := screenEnding(err)
 			s.complain(ctx, e, "acquire screen", err)
 			return nil, e, false
@@ -162,16 +162,21 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*upstream, endin
 		begun := time.Now()
 		up, err := s.dial(asking, screen)
 		if err == nil {
-			leave(false)
+			leave(reached)
 			return up, ending{}, true
 		}
-		// A wrong certificate or a strange answer is no sign of failing.
+		// A wrong certificate or a strange answer is no sign of failing, and
+		// none of being well.
 		failed := isNetwork(err)
 		momentary := failed && time.Since(begun) < time.Second && pause <= 2*s.timing.again
 		if momentary && wait(asking, pause/2+rand.N(pause/2+1)) { // #nosec G404 -- spreads load, hides nothing
 			continue
 		}
-		leave(failed && ctx.Err() == nil) // a browser that left says nothing of the host
+		outcome := untried
+		if failed && ctx.Err() == nil { // a browser that left says nothing of the host
+			outcome = unreached
+		}
+		leave(outcome)
 		s.complain(ctx, endUnreachable, "dial screen", err)
 		return nil, endUnreachable, false
 	}
@@ -245,6 +250,8 @@ func kindOf(err error) string {
 		return odd.Error()
 	case errors.Is(err, errPin):
 		return "certificate"
+	case errors.Is(err, vsphere.ErrAddress):
+		return "address not allowed"
 	case errors.Is(err, errResting):
 		return "host rests"
 	case errors.Is(err, context.Canceled):

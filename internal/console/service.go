@@ -31,7 +31,9 @@ type Options struct {
 	Limits     Limits
 	// Dial connects to the hypervisor. Nil, as in production, takes TLS and the
 	// certificate that vCenter's ticket pins.
-	Dial   func(context.Context, vsphere.Screen) (net.Conn, error)
+	Dial func(context.Context, vsphere.Screen) (net.Conn, error)
+	// Guard says at which addresses a hypervisor may be; nil allows any.
+	Guard  vsphere.Guard
 	Logger *slog.Logger
 }
 
@@ -109,7 +111,7 @@ func New(system *models.System, screens Screens, o Options) *Service {
 		CheckOrigin: func(*http.Request) bool { return true }, // Serve has done it
 	}
 	if s.options.Dial == nil {
-		s.options.Dial = dialPinned
+		s.options.Dial = s.dialPinned
 	}
 	s.dialer = websocket.Dialer{
 		Subprotocols: []string{protocolBinary}, ReadBufferSize: 256, // for the handshake alone

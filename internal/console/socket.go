@@ -24,7 +24,8 @@ type socket struct {
 	ticket  models.ConsoleTicket
 	timing  timing
 	large   *largeBuffers
-	client  *websocket.Conn
+	client  *websocket.Conn // reads; what is written goes past it
+	line    *line
 	filter  *viewFilter   // nil: input goes through
 	greet   func(*socket) // the client has sent its first text
 	talk    talk
@@ -53,10 +54,18 @@ func (s *Service) newSocket(client *websocket.Conn, session models.ConsoleSessio
 		cancel: cancel, confirmed: time.Now(),
 		greet: func(c *socket) { s.showViewers(ctx, []*socket{c}) },
 	}
+	c.takeLine()
 	if ticket.Mode != models.ConsoleOperate {
 		c.filter = &viewFilter{}
 	}
 	return ctx, c
+}
+
+// takeLine leaves the writing to the socket: from here on nothing else writes.
+func (c *socket) takeLine() {
+	c.line = c.client.NetConn().(*line) //nolint:forcetypeassert // by lined, see Serve
+	c.talk.to = c.line.take()
+	c.talk.stuck = deadline{set: c.talk.to.SetWriteDeadline}
 }
 
 // attach gives the socket its other end, unless it has ended meanwhile.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,10 @@ const (
 // its kind, so nothing piles up behind a browser that doesn't read.
 type talk struct {
 	way   sync.Mutex  // held while a frame is written to the browser
-	over  bool        // the close frame is written; way guards it
+	over  bool        // the close frame is written, or half a frame; way guards it
+	why   ending      // that it is over, where writing failed; way guards it
+	to    net.Conn    // the browser's; way guards writing to it
+	stuck deadline    // how long the browser may take nothing; way guards it
 	some  atomic.Bool // a text or a control frame waits
 	heard atomic.Bool // the client has sent text, so it understands some
 
@@ -110,8 +114,8 @@ func (c *socket) put(what func(*talk)) {
 	c.flush()
 }
 
-// flush writes what waits, unless somebody is writing: they will. A broken way
-// tells the relay.
+// flush writes what waits, unless somebody is writing: they will. A way that is
+// broken ends the socket: behind half a frame nothing would be understood.
 func (c *socket) flush() {
 	t := &c.talk
 	for t.some.Load() && t.way.TryLock() {
@@ -121,27 +125,46 @@ func (c *socket) flush() {
 		t.pong, t.viewers, t.notice, t.ping, t.answer, t.bye, t.told = nil, nil, nil, false, nil, nil, nil
 		t.some.Store(false)
 		t.mu.Unlock()
-		until := time.Now().Add(c.timing.write)
+		var frames []byte
 		if ping {
-			_ = c.client.WriteControl(websocket.PingMessage, nil, until)
+			frames = appendFrame(frames, websocket.PingMessage, nil)
 		}
 		if answer != nil {
-			_ = c.client.WriteControl(websocket.PongMessage, []byte(*answer), until)
+			frames = appendFrame(frames, websocket.PongMessage, []byte(*answer))
 		}
-		_ = c.client.SetWriteDeadline(until)
 		for _, text := range texts {
 			if text != nil {
-				_ = c.client.WriteMessage(websocket.TextMessage, text)
+				frames = appendFrame(frames, websocket.TextMessage, text)
 			}
 		}
 		if bye != nil {
-			_ = c.client.WriteControl(websocket.CloseMessage, bye, until)
-			t.over = true
+			frames = appendFrame(frames, websocket.CloseMessage, bye)
 		}
+		broken := false
+		if !t.over && len(frames) > 0 {
+			t.stuck.extend(time.Now(), c.timing.write)
+			if _, err := t.to.Write(frames); err != nil {
+				broken = true
+				t.fail(err)
+			}
+			t.over = t.over || bye != nil
+		}
+		why := t.why
 		t.way.Unlock()
 		if told != nil {
 			close(told)
 		}
+		if broken {
+			c.end(why)
+		}
+	}
+}
+
+// fail notes that a frame could not be written whole. way is held.
+func (t *talk) fail(err error) {
+	t.over, t.why = true, endLost
+	if isTimeout(err) {
+		t.why = endStuck
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -25,6 +26,11 @@ import (
 )
 
 var errPin = errors.New("the hypervisor's certificate is not the one that vCenter names")
+
+// answerMost bounds the answer to the handshake, most of which gorilla keeps.
+const answerMost = 16 << 10
+
+var errAnswerTooLong = &strangeError{"the hypervisor's answer does not end"}
 
 // strangeError is an answer that no screen's server gives. Its text is ours
 // alone: it may be logged.
@@ -54,6 +60,7 @@ func (u *upstream) from() io.Reader {
 type wire struct {
 	net.Conn
 	ahead *bufio.Reader // until the handshake is over
+	read  int           // of the handshake's answer
 	write deadline
 }
 
@@ -70,6 +77,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	line, _ := w.ahead.Peek(min(w.ahead.Buffered(), len(p)))
 	if end := bytes.IndexByte(line, '\n'); end >= 0 {
 		line = line[:end+1]
+	}
+	if w.read += len(line); w.read > answerMost {
+		return 0, errAnswerTooLong
 	}
 	return w.ahead.Read(p[:len(line)])
 }
@@ -129,8 +139,9 @@ func (s *Service) upgrade(ctx context.Context, screen vsphere.Screen, conn net.C
 }
 
 // dialPinned opens TLS to the hypervisor. No proxy, no other certificate than
-// the one that vCenter's ticket names.
-func dialPinned(ctx context.Context, screen vsphere.Screen) (net.Conn, error) {
+// the one that vCenter's ticket names, no address that the guard refuses: a
+// vCenter may be an org's, or somebody else's by now.
+func (s *Service) dialPinned(ctx context.Context, screen vsphere.Screen) (net.Conn, error) {
 	u, err := url.Parse(screen.URL)
 	if err != nil || u.Scheme != "wss" || u.Host == "" {
 		return nil, &strangeError{"vCenter's address of the screen can't be used"} // the address itself holds a ticket
@@ -139,7 +150,15 @@ func dialPinned(ctx context.Context, screen vsphere.Screen) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&tls.Dialer{Config: &tls.Config{
+	dialer := &net.Dialer{Control: func(network, address string, raw syscall.RawConn) error {
+		if guard := s.options.Guard; guard != nil {
+			if err := guard.Control(network, address, raw); err != nil {
+				return err
+			}
+		}
+		return boundSilence(raw, s.timing.read)
+	}}
+	return (&tls.Dialer{NetDialer: dialer, Config: &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // #nosec G402 -- check compares the whole certificate instead
 		VerifyConnection:   check,
@@ -157,7 +176,7 @@ func hostPort(u *url.URL) string {
 // isNetwork says whether the hypervisor can't be reached, or does not answer.
 func isNetwork(err error) bool {
 	var network *net.OpError
-	return !errors.Is(err, errPin) && (errors.As(err, &network) || isTimeout(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF))
+	return !errors.Is(err, errPin) && !errors.Is(err, vsphere.ErrAddress) && (errors.As(err, &network) || isTimeout(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF))
 }
 
 // pinned makes the check of the hypervisor's certificate. Hosts older than

@@ -106,3 +106,42 @@ func TestCloudWithoutClientIsUnreachable(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAnswerWithoutEndIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u := b.user()
+	b.host.answer(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, err = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n"))
+		for err == nil { // until the portal hangs up
+			_, err = conn.Write([]byte("X-More: " + strings.Repeat("x", 1000) + "\r\n"))
+		}
+	})
+	b.wantClose(b.connect(u, b.ticket(u, models.ConsoleOperate)), endUnreachable)
+	if !strings.Contains(b.log.String(), errAnswerTooLong.text) {
+		t.Errorf("the log does not say why:\n%s", b.log)
+	}
+}
+
+// vCenter names the address, so whoever rules a vCenter could have the portal
+// call at its own doors.
+func TestHypervisorAtAForbiddenAddressIsNotCalled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(s *Service) { s.options.Guard = vsphere.PublicGuard(false) })
+	u := b.user()
+	for range failuresMost + 1 { // it is no failing of a host's
+		b.wantClose(b.connect(u, b.ticket(u, models.ConsoleOperate)), endUnreachable)
+	}
+	if len(b.host.sockets) != 0 {
+		t.Error("the portal called itself")
+	}
+	if !strings.Contains(b.log.String(), "address not allowed") || strings.Contains(b.log.String(), "127.0.0.1") {
+		t.Errorf("the log says\n%s", b.log)
+	}
+}

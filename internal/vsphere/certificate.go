@@ -46,7 +46,7 @@ func FetchCertificate(ctx context.Context, rawURL string, guard Guard) (Certific
 		Config:    &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, ServerName: host}, // #nosec G402 -- to be shown, not trusted
 	}
 	if guard != nil {
-		dialer.NetDialer.Control = guard.control
+		dialer.NetDialer.Control = guard.Control
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {

@@ -77,8 +77,8 @@ func PublicGuard(loopback bool) Guard {
 	}
 }
 
-// control hands the address of a dial to the guard.
-func (g Guard) control(_, address string, _ syscall.RawConn) error {
+// Control hands the address of a dial to the guard, as a net.Dialer's Control.
+func (g Guard) Control(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestNameThatChangesItsMindIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialer := net.Dialer{Resolver: rebinding(t, "127.0.0.1", "169.254.169.254"), Control: PublicGuard(true).control}
+	dialer := net.Dialer{Resolver: rebinding(t, "127.0.0.1", "169.254.169.254"), Control: PublicGuard(true).Control}
 	address := net.JoinHostPort("vcenter.rebind.example.", port)
 	first, err := dialer.DialContext(t.Context(), "tcp", address)
 	if err != nil {

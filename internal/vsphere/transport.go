@@ -36,7 +36,7 @@ func newTransport(thumbprintSHA256 string, guard Guard) (*http.Transport, error)
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	proxy := http.ProxyFromEnvironment
 	if guard != nil {
-		dialer.Control, proxy = guard.control, nil
+		dialer.Control, proxy = guard.Control, nil
 	}
 	return &http.Transport{
 		Proxy:               proxy,
