@@ -259,9 +259,11 @@ func (h *People) Outbox(c echo.Context, scope *models.Scope) error {
 }
 
 // AllMail is the operators' outbox: how every org's mail is getting on. Only
-// the demo shows what it says.
+// the demo shows what it says, and that to operators: an invitation's link is
+// a way in.
 func (h *People) AllMail(c echo.Context, provider *models.Provider) error {
-	letters, err := provider.Outbox(c.Request().Context(), h.outbox)
+	open := h.outbox && provider.Can(models.ProviderWrite)
+	letters, err := provider.Outbox(c.Request().Context(), open)
 	if err != nil {
 		return err
 	}
@@ -270,5 +272,5 @@ func (h *People) AllMail(c echo.Context, provider *models.Provider) error {
 		return err
 	}
 	frame.Entry = views.EntryOutbox
-	return Render(c, http.StatusOK, views.Outbox(views.OutboxProps{Frame: frame, Letters: letters, Demo: h.outbox}))
+	return Render(c, http.StatusOK, views.Outbox(views.OutboxProps{Frame: frame, Letters: letters, Demo: open}))
 }

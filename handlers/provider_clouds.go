@@ -143,7 +143,7 @@ func (h *Provider) tested(c echo.Context, provider *models.Provider, in *input, 
 	ctx := c.Request().Context()
 	if l.Password == "" {
 		var err error
-		if l.Password, err = provider.CloudPassword(ctx, stored); err != nil {
+		if l.Password, err = provider.CloudPassword(ctx, stored, l.URL, l.ThumbprintSHA256); err != nil {
 			return l, err
 		}
 	}

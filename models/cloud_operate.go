@@ -96,14 +96,23 @@ func (p *Provider) Cloud(ctx context.Context, id CloudID) (d CloudDetail, err er
 	return d, err
 }
 
-// CloudPassword opens the stored password, to test a changed connection whose
-// form left it out. It never reaches a page.
-func (p *Provider) CloudPassword(ctx context.Context, id CloudID) (password string, err error) {
+// CloudPassword opens a cloud's stored password, to test a connection whose
+// form left it out. It never reaches a page, and goes to no other address or
+// certificate than it was given for: else who has an operator's session for a
+// minute could have it sent to a server of their own.
+func (p *Provider) CloudPassword(ctx context.Context, id CloudID, url, pin string) (password string, err error) {
 	if !p.Can(ProviderWrite) {
 		return "", Forbidden("Provider auditors read what operators see, and change nothing.")
 	}
 	err = p.reading(ctx, func(r *Reader) error {
-		login, err := r.login(Cloud{ID: id})
+		var have Cloud
+		if err := r.tx.Take(&have, "id = ?", id).Error; err != nil {
+			return absent(err, "cloud")
+		}
+		if have.URL != url || plainPin(have.ThumbprintSHA256) != plainPin(pin) {
+			return Invalid(map[string]string{"password": "Enter the password again: the stored one goes only to the address and the certificate that it was given for."})
+		}
+		login, err := r.login(have)
 		if err != nil {
 			return Invalid(map[string]string{"password": "The stored password can't be opened with this portal's key. Enter it again."})
 		}
@@ -112,6 +121,8 @@ func (p *Provider) CloudPassword(ctx context.Context, id CloudID) (password stri
 	})
 	return password, err
 }
+
+func plainPin(pin string) string { return strings.ToUpper(strings.ReplaceAll(pin, ":", "")) }
 
 // AddCloud stores a cloud whose connection was tested.
 func (p *Provider) AddCloud(ctx context.Context, c CloudLogin) (Cloud, error) {

@@ -253,7 +253,7 @@ func TestProviderAuditorChangesNothing(t *testing.T) {
 		ctx := context.Background()
 		_, addOrg := p.AddOrg(ctx, "initech", "Initech", models.Limits{}, nil)
 		_, addVLAN := p.AddVLANRange(ctx, models.VLANRange{CloudID: w.Public.ID, FirstVLAN: 1, LastVLAN: 2})
-		_, password := p.CloudPassword(ctx, w.Public.ID)
+		_, password := p.CloudPassword(ctx, w.Public.ID, w.Public.URL, w.Public.ThumbprintSHA256)
 		for name, err := range map[string]error{
 			"org": addOrg, "vlan": addVLAN, "password": password, "quota": p.EditOrg(ctx, "acme", "A", models.Limits{}),
 			"suspend": p.SuspendOrg(ctx, "acme", true), "disable": p.MoveCloud(ctx, w.Public.ID, models.ActionCloudDisable),

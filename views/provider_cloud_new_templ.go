@@ -695,7 +695,7 @@ func passwordField(p CloudConfirmProps) ui.FieldProps {
 	f.Type, f.Value = "password", ""
 	f.Attrs["autocomplete"] = "new-password"
 	if p.Cloud.ID != "" {
-		f.Hint = "Leave it empty to keep the present one."
+		f.Hint = "Leave it empty to keep the present one, if address and certificate stay."
 	}
 	return f
 }

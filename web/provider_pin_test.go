@@ -46,6 +46,13 @@ func TestChangedPinIsShownAndConfirmedAnew(t *testing.T) {
 		if strings.Contains(body, "a-secret-password") {
 			t.Error("the password comes back")
 		}
+		// Even confirmed, the stored password goes to no other server.
+		delete(form, "password")
+		form.Set("pin", seen.SHA256)
+		answer = b.post(at, form)
+		if body := answer.Body.String(); answer.Code != http.StatusUnprocessableEntity || !strings.Contains(body, "Enter the password again") {
+			t.Errorf("another address without its password: %d", answer.Code)
+		}
 		provider, err := p.System.Provider(b.who)
 		if err != nil {
 			t.Fatal(err)
