@@ -38,6 +38,9 @@ func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.V
 		if p.IPs, err = r.PublicIPs(); err != nil {
 			return err
 		}
+		if p.Networks, err = r.NetworkRows(); err != nil {
+			return err
+		}
 		p.Own = scope.UserID()
 		p.Peers, err = r.Peers(h.devicesOf(scope))
 		return err
@@ -78,6 +81,18 @@ func (h *Network) TurnOnVPN(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	return h.leave(c, place(scope).VPN(), ui.Good, "The VPN is on. Let a device in.")
+}
+
+// TurnOffVPN takes the org's end away, and every device's way in with it.
+func (h *Network) TurnOffVPN(c echo.Context, scope *models.Scope) error {
+	err := scope.Change(c.Request().Context(), func(w *models.Writer) error { return w.DeleteVPN() })
+	if errors.Is(err, models.ErrConflict) && !scripted(c) {
+		return h.vpn(c, scope, http.StatusConflict, views.VPNProps{Problem: sentence(err)})
+	}
+	if err != nil {
+		return err
+	}
+	return h.leave(c, place(scope).VPN(), ui.Good, "The VPN is off. Its public IP can be used for something else.")
 }
 
 // AddDevice lets a device in and shows its configuration: with the key in it

@@ -30,6 +30,7 @@ const (
 	ActionFirewallMove    Action = "firewall.move"
 	ActionFirewallDelete  Action = "firewall.delete"
 	ActionVPNCreate       Action = "vpn.create"
+	ActionVPNDelete       Action = "vpn.delete"
 	ActionVPNPeerAdd      Action = "vpn.peer_add"
 	ActionVPNPeerRevoke   Action = "vpn.peer_revoke"
 	ActionEdgeCreate      Action = "edge.create"
@@ -45,6 +46,6 @@ var NetworkActions = []Action{
 	ActionFacadeSet, ActionFacadeEnd, ActionFacadeReplace, ActionFacadeFill, ActionFacadeOut, ActionFacadeIn, ActionFacadeStop,
 	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,
 	ActionFirewallAdd, ActionFirewallChange, ActionFirewallMove, ActionFirewallDelete,
-	ActionVPNCreate, ActionVPNPeerAdd, ActionVPNPeerRevoke,
+	ActionVPNCreate, ActionVPNDelete, ActionVPNPeerAdd, ActionVPNPeerRevoke,
 	ActionEdgeCreate, ActionEdgeRotate, ActionEdgeDisable, ActionEdgeEnable,
 }

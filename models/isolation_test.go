@@ -53,7 +53,7 @@ var promises = map[string]promise{
 	"VPN": absent, // globex has none
 
 	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,
-	"CreateNetwork": writes, "CreateService": writes, "CreateVPN": writes, "DeleteNetwork": writes, "DeleteRule": writes,
+	"CreateNetwork": writes, "CreateService": writes, "CreateVPN": writes, "DeleteNetwork": writes, "DeleteRule": writes, "DeleteVPN": writes,
 	"DeleteService": writes, "MoveRule": writes, "ReleasePublicIP": writes, "RemoveNode": writes, "RevokePeer": writes, "SetNode": writes,
 	"SetOutbound": writes, "TakePublicIP": writes, "TakeThisAddress": writes,
 

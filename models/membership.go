@@ -152,18 +152,30 @@ func (w *Writer) setRole(org OrgID, p Person, role Role) error {
 	if err := w.tx.Model(&Member{}).Where("org_id = ? AND user_id = ?", org, p.UserID).Update("role", role).Error; err != nil {
 		return err
 	}
-	if !role.May(PeopleManage) {
-		if err := w.endInvitationsOf(org, p.UserID); err != nil {
-			return err
-		}
+	if err := w.endBeyond(org, p.UserID, role); err != nil {
+		return err
 	}
 	w.touchOf(org, "member", string(p.UserID))
 	return w.recordFor(org, Event{Action: ActionMemberRole, Outcome: OutcomeSucceeded, Object: p.object(),
 		Before: map[string]any{"role": p.Role}, After: map[string]any{"role": role}})
 }
 
+// endBeyond ends what somebody has that the role doesn't allow.
+func (w *Writer) endBeyond(org OrgID, user UserID, role Role) error {
+	if !role.May(VPNUse) {
+		if err := w.endDevicesOf(org, user); err != nil {
+			return err
+		}
+	}
+	if role.May(PeopleManage) {
+		return nil
+	}
+	return w.endInvitationsOf(org, user)
+}
+
 // DisableMember suspends a membership of the scope's org: whatever the person
-// has open there ends, and their API tokens for it die.
+// has open there ends, their devices are shut out of the VPN, and their API
+// tokens for it die.
 func (s *System) DisableMember(ctx context.Context, scope *Scope, id UserID) error {
 	return s.changePeople(ctx, scope, func(w *Writer, org OrgID) error {
 		p, err := w.member(org, id)
@@ -236,9 +248,12 @@ func (w *Writer) removeMember(org OrgID, p Person) error {
 }
 
 // endMember ends what a person has in an org that they can't enter any more:
-// API tokens, open invitations that they made, and, announced, streams and
-// consoles. Sessions end where they open no org at all.
+// devices in the VPN, API tokens, open invitations that they made, and,
+// announced, streams and consoles. Sessions end where they open no org at all.
 func (w *Writer) endMember(org OrgID, user UserID) error {
+	if err := w.endDevicesOf(org, user); err != nil {
+		return err
+	}
 	var tokens []APIToken
 	if err := w.tx.Find(&tokens, "org_id = ? AND user_id = ? AND revoked_at IS NULL", org, user).Error; err != nil {
 		return err
@@ -298,8 +313,11 @@ func (w *Writer) putMember(org OrgID, user UserID, role Role) error {
 	if !known {
 		return w.configured(o, nil, after)
 	}
+	if err := w.endBeyond(org, user, role); err != nil {
+		return err
+	}
 	before := map[string]any{"org": org, "role": p.Role}
-	w.touchOf(org, "member", string(user)) // ends what the old role allowed
+	w.touchOf(org, "member", string(user)) // announced: streams and consoles that only the old role allowed
 	if err := w.recordFor(org, configuring(o, before, after)); err != nil {
 		return err
 	}

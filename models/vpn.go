@@ -165,6 +165,19 @@ func (w *Writer) AddPeer(user UserID, device, publicKey string) (PeerRow, error)
 	if err != nil {
 		return PeerRow{}, err
 	}
+	// The right to it may have gone while this waited for its turn: whoever
+	// ends a membership shuts out the devices that there are by then.
+	p, err := w.member(w.scope.org, user)
+	if err == nil && p.Active() && p.Role.May(VPNUse) {
+		return w.addPeer(v, user, device, publicKey)
+	}
+	if err == nil || errors.Is(err, ErrNotFound) {
+		err = Forbidden("Your role in this org lets no device in any more.")
+	}
+	return PeerRow{}, err
+}
+
+func (w *Writer) addPeer(v VPNRow, user UserID, device, publicKey string) (PeerRow, error) {
 	var taken []string
 	if err := w.tx.Model(&VPNPeer{}).Where("revoked_at IS NULL").Pluck("address", &taken).Error; err != nil {
 		return PeerRow{}, err
@@ -211,13 +224,17 @@ func (w *Writer) RevokePeer(id PeerID) error {
 	if err != nil {
 		return err
 	}
-	done := w.tx.Model(&VPNPeer{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", Now())
+	return w.shutOut(&p)
+}
+
+func (w *Writer) shutOut(p *PeerRow) error {
+	done := w.tx.Model(&VPNPeer{}).Where("id = ? AND revoked_at IS NULL", p.ID).Update("revoked_at", Now())
 	if done.Error != nil {
 		return done.Error
 	}
 	if done.RowsAffected == 0 {
 		return Conflict("This device is shut out already.")
 	}
-	return w.Record(Event{Action: ActionVPNPeerRevoke, Object: p.Object(), Outcome: OutcomeSucceeded,
+	return w.recordFor(p.OrgID, Event{Action: ActionVPNPeerRevoke, Object: p.Object(), Outcome: OutcomeSucceeded,
 		Before: map[string]any{"device": p.Device, "address": strings.TrimSpace(p.Address), "public_key": p.PublicKey}})
 }

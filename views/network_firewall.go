@@ -149,6 +149,7 @@ type VPNProps struct {
 	VPN       *models.VPNRow // nil: not on yet
 	IPs       []models.OrgIP
 	Peers     []models.PeerRow
+	Networks  []models.NetworkRow
 	Own       models.UserID
 	Device    string
 	Errors    map[string]string

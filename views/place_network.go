@@ -11,6 +11,7 @@ func (p Place) NewService() string        { return p.url("/network/services/new"
 func (p Place) Topology() string          { return p.url("/network/topology") }
 func (p Place) Firewall() string          { return p.url("/network/firewall") }
 func (p Place) VPN() string               { return p.url("/network/vpn") }
+func (p Place) VPNOff() string            { return p.url("/network/vpn/off") }
 func (p Place) Devices() string           { return p.url("/network/vpn/devices") }
 func (p Place) Publish(id models.MachineID) string {
 	return withQuery(p.url("/network/publish"), "machine", string(id))

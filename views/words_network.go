@@ -19,7 +19,7 @@ var networkWords = map[models.Action]string{
 	models.ActionNodeDisable: "disabled the node", models.ActionNodeRemove: "removed the node",
 	models.ActionFirewallAdd: "added the firewall", models.ActionFirewallChange: "changed the firewall",
 	models.ActionFirewallMove: "moved the firewall", models.ActionFirewallDelete: "deleted the firewall",
-	models.ActionVPNCreate: "turned on the", models.ActionVPNPeerAdd: "let in the device", models.ActionVPNPeerRevoke: "shut out the device",
+	models.ActionVPNCreate: "turned on the", models.ActionVPNDelete: "turned off the", models.ActionVPNPeerAdd: "let in the device", models.ActionVPNPeerRevoke: "shut out the device",
 	models.ActionEdgeCreate: "registered the gateway", models.ActionEdgeRotate: "gave a new token to the gateway",
 	models.ActionEdgeDisable: "disabled the gateway", models.ActionEdgeEnable: "enabled the gateway",
 }
@@ -36,7 +36,7 @@ var networkNames = map[models.Action]string{
 	models.ActionNodeDisable: "Disable node", models.ActionNodeRemove: "Remove node",
 	models.ActionFirewallAdd: "Add firewall rule", models.ActionFirewallChange: "Change firewall rule",
 	models.ActionFirewallMove: "Move firewall rule", models.ActionFirewallDelete: "Delete firewall rule",
-	models.ActionVPNCreate: "Turn on VPN", models.ActionVPNPeerAdd: "Let device in", models.ActionVPNPeerRevoke: "Shut device out",
+	models.ActionVPNCreate: "Turn on VPN", models.ActionVPNDelete: "Turn off VPN", models.ActionVPNPeerAdd: "Let device in", models.ActionVPNPeerRevoke: "Shut device out",
 	models.ActionEdgeCreate: "Register gateway", models.ActionEdgeRotate: "Rotate gateway token",
 	models.ActionEdgeDisable: "Disable gateway", models.ActionEdgeEnable: "Enable gateway",
 }

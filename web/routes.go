@@ -138,6 +138,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	net.POST("/firewall/:id/delete", s.Org(models.NetworkManage, h.Network.DeleteRule))
 	net.GET("/vpn", s.Org(models.OrgRead, h.Network.VPN))
 	net.POST("/vpn", s.Org(models.NetworkManage, h.Network.TurnOnVPN))
+	net.POST("/vpn/off", s.Org(models.NetworkManage, h.Network.TurnOffVPN))
 	net.POST("/vpn/devices", s.Org(models.VPNUse, h.Network.AddDevice))
 	net.POST("/vpn/devices/:id/revoke", s.Org(models.VPNUse, h.Network.RevokeDevice))
 

@@ -253,7 +253,7 @@ func (n Network) TurnOnVPN(address string) {
 
 var (
 	configForm = regexp.MustCompile(`(?s)<pre class="config"[^>]*>(.*?)</pre>`)
-	peerForm   = regexp.MustCompile(`(?s)data-peer-id="([^"]+)">\s*<td class="first primary">([^<]*)</td>`)
+	peerForm   = regexp.MustCompile(`(?s)data-peer-id="([^"]+)">\s*<td class="first primary">([^<]*)<`)
 )
 
 // AddDevice lets a device in, with a key of the portal's: what a browser
@@ -266,7 +266,7 @@ func (n Network) AddDevice(name string) (config, id string) {
 		n.t.Fatalf("let a device in: %d %v\n%s", a.Status, err, problems(a.Body))
 	}
 	for _, peer := range peerForm.FindAllStringSubmatch(n.page(n.base+"/network/vpn"), -1) {
-		if peer[2] == name {
+		if strings.TrimSpace(peer[2]) == name {
 			id = peer[1]
 		}
 	}

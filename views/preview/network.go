@@ -27,7 +27,7 @@ func networkScreens(r records, f views.Frame) []screen {
 	wrong.Form, wrong.Errors = views.RuleForm{Direction: "in", Protocol: "icmp", Outside: "300.1.1.1", Ports: "22", Enabled: true}, map[string]string{
 		"outside": "Enter an IPv4 address or a network such as 203.0.113.0/24, or nothing for anywhere.", "ports": "Ports go with TCP or UDP. Choose one of them, or leave the ports empty."}
 	vpn := r.vpn()
-	devices := views.VPNProps{Frame: f, Gateway: r.gateway(), VPN: &vpn, IPs: r.ips(), Peers: r.peers(), Own: "u", CanManage: true, CanUse: true}
+	devices := views.VPNProps{Frame: f, Gateway: r.gateway(), VPN: &vpn, IPs: r.ips(), Peers: r.peers(), Networks: networks, Own: "u", CanManage: true, CanUse: true}
 	device := views.DeviceProps{Frame: f, Peer: r.peers()[0], KeyHere: true, Placeholder: "PRIVATE_KEY_OF_THIS_DEVICE",
 		Config: "[Interface]\nPrivateKey = mMk1vV0n4y3c2m0f6XbN1r3xq7V0n4y3c2m0f6XbN1o=\nAddress = 100.96.0.2/32\n\n[Peer]\nPublicKey = q3mXbN1r3xq7V0n4y3c2m0f6XbN1r3xq7V0n4y3c2mw=\nEndpoint = 198.51.100.4:51820\nAllowedIPs = 100.96.0.1/32, 10.20.0.0/22, 10.60.0.0/24\nPersistentKeepalive = 25\n",
 		QR:     views.QR{Size: 45}}

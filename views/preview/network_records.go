@@ -70,11 +70,13 @@ func (r records) networkRows() []models.NetworkRow {
 		return models.NetworkRow{Network: models.Network{ID: models.NetworkID(id), Name: name, CIDR: cidr, Gateway: gateway, VLAN: vlan, FirstIP: first, LastIP: first + size - 1, IsDefault: isDefault},
 			CloudName: cloud, Taken: taken}
 	}
-	return []models.NetworkRow{
+	list := []models.NetworkRow{
 		row("n-1", "default", "Frankfurt", "10.20.0.0/22", "10.20.0.1", 169082880, 1024, 0, 37, true),
 		row("n-2", "default", "Acme private", "10.60.0.0/24", "10.60.0.1", 171704320, 256, 0, 4, true),
 		row("n-3", "backend", "Frankfurt", "10.99.0.0/24", "10.99.0.254", 174260224, 256, 1204, 0, false),
 	}
+	list[2].CreatedAt = r.ago(30 * 24 * time.Hour)
+	return list
 }
 
 func (r records) addresses() []models.AddressRow {
@@ -110,10 +112,14 @@ func (r records) vpn() models.VPNRow {
 func (r records) peers() []models.PeerRow {
 	row := func(i int, user, device string, handshake *time.Time) models.PeerRow {
 		return models.PeerRow{UserName: user, VPNPeer: models.VPNPeer{ID: models.PeerID("p-" + strconv.Itoa(i)), UserID: "u", Device: device, Address: fmt.Sprintf("100.96.0.%d", i+1), LastHandshake: handshake,
-			BytesIn: int64(i) * 4_000_000, BytesOut: int64(i) * 90_000_000}}
+			CreatedAt: r.ago(20 * 24 * time.Hour), BytesIn: int64(i) * 4_000_000, BytesOut: int64(i) * 90_000_000}}
+	}
+	older := func(p models.PeerRow) models.PeerRow { // than the network backend
+		p.CreatedAt = r.ago(60 * 24 * time.Hour)
+		return p
 	}
 	return []models.PeerRow{
-		row(1, "Ada Administrator", "laptop", r.at(40*time.Second)), row(2, "Ada Administrator", "phone", r.at(26*time.Hour)), row(3, "Uma User", "workstation-in-the-office", nil),
+		row(1, "Ada Administrator", "laptop", r.at(40*time.Second)), older(row(2, "Ada Administrator", "phone", r.at(26*time.Hour))), row(3, "Uma User", "workstation-in-the-office", nil),
 	}
 }
 

@@ -1,0 +1,96 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/millwright/millwright/internal/testkit"
+	"github.com/millwright/millwright/models"
+)
+
+// An admin turns the VPN off by a plain form, told before how many lose their
+// way in; then its public IP can be released. Nobody else is offered it.
+func TestVPNIsTurnedOffAndItsAddressReleased(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p, _ := newNetworkPortal(t, db)
+		const page, off = "/orgs/acme/network/vpn", "/orgs/acme/network/vpn/off"
+		admin, user := p.as("admin@acme.example"), p.as("user@acme.example")
+		ip := p.takeIP()
+		w := admin.post(page, url.Values{"public_ip": {ip}})
+		mustStatus(t, "turn on", w.Code, http.StatusSeeOther, w.Body.String())
+		for _, b := range []*browser{admin, user} {
+			w = b.post(page+"/devices", url.Values{"device": {"laptop"}, "public_key": {""}})
+			mustStatus(t, "let in", w.Code, http.StatusOK, w.Body.String())
+		}
+		if body := admin.get(page).Body.String(); !strings.Contains(body, `action="`+off+`"`) || !strings.Contains(body, "2 devices lose their way in") {
+			t.Error("the admin isn't asked, with how many lose their way in")
+		}
+		if strings.Contains(user.get(page).Body.String(), off) {
+			t.Error("a user is offered to turn it off")
+		}
+		mustStatus(t, "a user turns it off", user.post(off, url.Values{}).Code, http.StatusForbidden, "")
+		release := "/orgs/acme/network/ips/" + ip + "/release"
+		mustStatus(t, "release in use", admin.post(release, url.Values{}).Code, http.StatusConflict, "")
+		w = admin.post(off, url.Values{})
+		mustStatus(t, "turn off", w.Code, http.StatusSeeOther, w.Body.String())
+		if got := w.Header().Get("Location"); got != page {
+			t.Errorf("leads to %s", got)
+		}
+		body := admin.get(page).Body.String()
+		if strings.Contains(body, "data-peer-id") || !strings.Contains(body, "Turn the VPN on") {
+			t.Error("the page doesn't show it off")
+		}
+		mustStatus(t, "turn off twice", admin.post(off, url.Values{}).Code, http.StatusConflict, "")
+		w = admin.post(release, url.Values{})
+		mustStatus(t, "release", w.Code, http.StatusSeeOther, w.Body.String())
+	})
+}
+
+// A device that was let in before a network was made doesn't reach it: its row
+// says so, and what to do; one that came later has nothing to say.
+func TestDeviceSaysWhichNetworkItLacks(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p, _ := newNetworkPortal(t, db)
+		const page = "/orgs/acme/network/vpn"
+		admin := p.as("admin@acme.example")
+		w := admin.post(page, url.Values{"public_ip": {p.takeIP()}})
+		mustStatus(t, "turn on", w.Code, http.StatusSeeOther, w.Body.String())
+		let := func(device string) {
+			w := admin.post(page+"/devices", url.Values{"device": {device}, "public_key": {""}})
+			mustStatus(t, "let in "+device, w.Code, http.StatusOK, w.Body.String())
+		}
+		let("before")
+		if strings.Contains(admin.get(page).Body.String(), "data-device-lacks") {
+			t.Error("a device lacks a network though none was made since")
+		}
+		err := p.Scope(t, "admin@acme.example", "acme").Change(t.Context(), func(tx *models.Writer) error {
+			return tx.CreateNetwork(&models.Network{Name: "backend", CloudID: p.Public.ID, CIDR: "10.77.0.0/24"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		let("later")
+		body := admin.get(page).Body.String()
+		if strings.Count(body, "data-device-lacks") != 1 || !strings.Contains(body, "Let in before the network backend was made") || !strings.Contains(body, "add 10.77.0.0/24") {
+			t.Errorf("%d hints", strings.Count(body, "data-device-lacks"))
+		}
+	})
+}
+
+// takeIP gives acme one more public IP.
+func (p *portal) takeIP() string {
+	p.t.Helper()
+	var ip models.OrgIP
+	err := p.Scope(p.t, "admin@acme.example", "acme").Change(p.t.Context(), func(w *models.Writer) (err error) {
+		ip, err = w.TakePublicIP(1 << 40)
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(ip.ID)
+}
