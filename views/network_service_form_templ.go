@@ -483,7 +483,7 @@ func ServiceEdit(p ServiceEditProps) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = ui.PageHead(ui.PageHeadProps{Title: "Edit " + p.Service.Name, Crumbs: []ui.Crumb{{Label: "Network", URL: p.Frame.Place().Network()}, {Label: p.Service.Name, URL: p.Frame.Place().Service(p.Service.ID)}}, Lead: "Connections that are open stay open."}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.PageHead(ui.PageHeadProps{Title: "Edit " + p.Service.Name, Crumbs: []ui.Crumb{{Label: "Network", URL: p.Frame.Place().Network()}, {Label: p.Service.Name, URL: p.Frame.Place().Service(p.Service.ID)}}, Lead: editLead(p.Service)}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -594,6 +594,14 @@ func ServiceEdit(p ServiceEditProps) templ.Component {
 		}
 		return nil
 	})
+}
+
+// editLead promises what holds on every gateway.
+func editLead(s models.ServiceRow) string {
+	if s.Protocol == models.ServiceUDP {
+		return "What is open stays open, unless the public IP, the port or the protocol changes."
+	}
+	return "Connections that are open stay open, unless the public IP or the protocol changes."
 }
 
 func onOff(on bool) string {

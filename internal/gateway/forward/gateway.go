@@ -104,7 +104,8 @@ func (o *org) close() {
 }
 
 // Apply changes what is carried. A service that stays keeps its listener and
-// its connections; only what is wanted no more is ended.
+// its connections, one that moves to another address or port its connections;
+// only what is wanted no more is ended.
 func (g *Gateway) Apply(_ context.Context, want gateway.Checked) ([]edge.Blame, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,7 +125,11 @@ func (g *Gateway) Apply(_ context.Context, want gateway.Checked) ([]edge.Blame, 
 		}
 	}
 	for id, s := range o.services {
-		if w, ok := wanted[id]; !ok || !s.same(w) {
+		switch w, ok := wanted[id]; {
+		case ok && s.same(w):
+		case ok && s.listener != nil && s.speaks(w):
+			s.leave()
+		default:
 			s.close()
 			delete(o.services, id)
 		}
@@ -132,13 +137,21 @@ func (g *Gateway) Apply(_ context.Context, want gateway.Checked) ([]edge.Blame, 
 	var failed []edge.Blame
 	for id, w := range wanted {
 		s := o.services[id]
-		if s == nil {
-			var err error
-			if s, err = g.open(w); err != nil {
-				failed = append(failed, edge.Blame{ID: id, Text: err.Error()})
-				continue
+		var err error
+		switch {
+		case s == nil:
+			if s, err = g.open(w); err == nil {
+				o.services[id] = s
 			}
-			o.services[id] = s
+		case s.listener == nil && s.udp == nil: // it has left its place
+			if err = s.listen(w); err != nil {
+				s.close()
+				delete(o.services, id)
+			}
+		}
+		if err != nil {
+			failed = append(failed, edge.Blame{ID: id, Text: err.Error()})
+			continue
 		}
 		s.change(state, w) //nolint:contextcheck // nodes are watched beyond this call
 	}

@@ -357,6 +357,56 @@ func TestLabDrainsAndDisables(t *testing.T) {
 	}
 }
 
+// Another address or port, even two services that change places: who comes
+// finds them there, and what was open stays.
+func TestLabMovesAndKeepsWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{edge.ProtocolTCP, edge.ProtocolHTTP} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.guests.machine("org-0", "10.0.0.5", "five")
+			r.guests.machine("org-0", "10.0.0.6", "six")
+			r.orgs[0].Services = []edge.Service{r.service("a", 1, protocol, r.public(1), 8080, 80, "10.0.0.5"), r.service("b", 2, protocol, r.public(1), 8081, 80, "10.0.0.6")}
+			r.want()
+			stay, err := http.Get("http://" + r.public(1) + ":8080/stay")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stay.Body.Close()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := stay.Body.Read(make([]byte, 1))
+				ended <- err
+			}()
+			services := r.orgs[0].Services
+			services[0].Port, services[1].Port = 8081, 8080
+			r.want()
+			r.passes(r.public(1)+":8081", "five")
+			r.passes(r.public(1)+":8080", "six")
+			services[0].PublicIP, services[0].Port = r.public(2), 8090
+			r.want()
+			r.passes(r.public(2)+":8090", "five")
+			r.refused(r.public(1) + ":8081")
+			s := r.status(func(s edge.Status) bool { return s.Orgs[0].Services[0].Total == 3 })
+			if v := s.Orgs[0].Services[0]; v.Open != 1 {
+				t.Errorf("%d are open", v.Open)
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("what was open has ended: %v", err)
+			default:
+			}
+			// It is the service's still: without its node it ends.
+			services[0].Nodes = nil
+			r.want()
+			if err := <-ended; err == nil {
+				t.Error("the connection to a removed node lives on")
+			}
+		})
+	}
+}
+
 func TestLabBindsLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

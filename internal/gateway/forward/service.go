@@ -47,27 +47,54 @@ func (s *service) same(w edge.Service) bool {
 	return s.want.PublicIP == w.PublicIP && s.want.Port == w.Port && s.want.Protocol == w.Protocol
 }
 
+// speaks says whether w needs no other service: a client of UDP knows its
+// answers by where they come from, so that one can't move.
+func (s *service) speaks(w edge.Service) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want.Protocol == w.Protocol
+}
+
+// leave gives the place up and keeps what is open. Another is taken by listen,
+// when all that go have gone.
+func (s *service) leave() {
+	_ = s.listener.Close()
+	s.listener = nil
+}
+
+// listen takes a place and serves who comes there.
+func (s *service) listen(w edge.Service) (err error) {
+	if s.listener, s.mapped, err = bind(w.PublicIP, w.Port, s.gateway.oneAddress, listenTCP); err != nil {
+		s.listener = nil
+		return err
+	}
+	if s.http != nil {
+		listener := webListener{s, s.listener}
+		go func() { _ = s.http.Serve(listener) }() // ends with it
+	} else {
+		go s.serve(s.listener)
+	}
+	return nil
+}
+
 func (g *Gateway) open(w edge.Service) (*service, error) {
 	s := &service{gateway: g, want: w, open: map[net.Conn]netip.Addr{}, sessions: map[netip.AddrPort]*session{}, instance: g.instance + " " + time.Now().String()}
 	s.ctx, s.stop = context.WithCancel(g.running)
 	var err error
-	if w.Protocol == edge.ProtocolUDP {
-		s.udp, s.mapped, err = bind(w.PublicIP, w.Port, g.oneAddress, listenUDP)
-	} else {
-		s.listener, s.mapped, err = bind(w.PublicIP, w.Port, g.oneAddress, listenTCP)
+	switch w.Protocol {
+	case edge.ProtocolUDP:
+		if s.udp, s.mapped, err = bind(w.PublicIP, w.Port, g.oneAddress, listenUDP); err == nil {
+			go s.serveUDP()
+		}
+	case edge.ProtocolHTTP:
+		s.http = s.web()
+		err = s.listen(w)
+	default:
+		err = s.listen(w)
 	}
 	if err != nil {
 		s.stop()
 		return nil, err
-	}
-	switch w.Protocol {
-	case edge.ProtocolUDP:
-		go s.serveUDP()
-	case edge.ProtocolHTTP:
-		s.http = s.web()
-		go func() { _ = s.http.Serve(webListener{s}) }() // ends with the listener
-	default:
-		go s.serve()
 	}
 	return s, nil
 }
@@ -189,9 +216,9 @@ func reset(c io.Closer) {
 	_ = c.Close()
 }
 
-func (s *service) serve() {
+func (s *service) serve(listener net.Listener) {
 	for {
-		c, err := s.listener.Accept()
+		c, err := listener.Accept()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return

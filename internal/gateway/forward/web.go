@@ -206,14 +206,18 @@ type webUpgraded struct {
 }
 
 // webListener hands the server those clients that may come.
-type webListener struct{ *service }
+type webListener struct {
+	*service
 
-func (l webListener) Addr() net.Addr { return l.listener.Addr() }
-func (l webListener) Close() error   { return l.listener.Close() }
+	at net.Listener
+}
+
+func (l webListener) Addr() net.Addr { return l.at.Addr() }
+func (l webListener) Close() error   { return l.at.Close() }
 
 func (l webListener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.listener.Accept()
+		c, err := l.at.Accept()
 		if err != nil {
 			return nil, err
 		}
