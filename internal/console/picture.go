@@ -190,13 +190,14 @@ func (p *picture) frame(b []byte, pieces []piece, most int) (rest []piece, size 
 func (p *picture) writeOut(to *net.TCPConn) error {
 	all := net.Buffers(p.out)
 	for {
-		n, err := int64(0), error(nil)
-		if len(all) == 1 {
-			var wrote int
-			wrote, err = to.Write(all[0])
-			n, all[0] = int64(wrote), all[0][wrote:]
-		} else {
+		var n int64
+		var err error
+		if len(all) > 1 {
 			n, err = all.WriteTo(to)
+		} else {
+			var one int
+			one, err = to.Write(all[0])
+			n, all[0] = int64(one), all[0][one:]
 		}
 		if err == nil || n == 0 || !isTimeout(err) {
 			return err
