@@ -84,7 +84,7 @@ func New(system *models.System, service *identity.Service, store *identity.Store
 		Console:     &Console{frames: f, console: rooms.Console},
 		Consoles:    &Consoles{frames: f},
 		Tasks:       &Tasks{frames: f, factory: rooms.Factory},
-		History:     &History{frames: f, audit: rooms.Audit},
+		History:     &History{frames: f, audit: rooms.Audit, pace: exportPace},
 		Provider:    &Provider{frames: f, connector: rooms.Connector, invitations: rooms.Invitations},
 		Edge:        &EdgeAPI{network: rooms.Network},
 		Edges:       &Edges{frames: f},

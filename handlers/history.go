@@ -1,12 +1,8 @@
 package handlers
 
 import (
-	"errors"
-	"fmt"
-	"io"
+	"context"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,15 +16,8 @@ import (
 type History struct {
 	frames
 	audit *audit.Service
+	pace  pace // of who takes an export
 }
-
-const (
-	// exportWriteTimeout is how long a browser may leave a part of an export
-	// unread.
-	exportWriteTimeout = time.Minute
-	// verifyTimeout bounds a verification: of some ten million events.
-	verifyTimeout = 10 * time.Minute
-)
 
 // filter reads what narrows the history.
 func (in *input) filter() (f models.EventFilter, from, to string) {
@@ -44,12 +33,17 @@ func (in *input) filter() (f models.EventFilter, from, to string) {
 	return f, from, to
 }
 
+// filtered is the page that the address asks for, without its events yet.
+func filtered(c echo.Context) (p views.HistoryProps, err error) {
+	in := query(c)
+	p.Filter, p.From, p.To = in.filter()
+	return p, in.err()
+}
+
 // List shows a page of the history. An event's before and after come with it.
 func (h *History) List(c echo.Context, scope *models.Scope) error {
-	in := query(c)
-	var p views.HistoryProps
-	p.Filter, p.From, p.To = in.filter()
-	if err := in.err(); err != nil {
+	p, err := filtered(c)
+	if err != nil {
 		return err
 	}
 	if err := h.read(c, scope, &p); err != nil {
@@ -88,11 +82,9 @@ func (h *History) Export(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
-	export, err := h.audit.Export(c.Request().Context(), scope, filter, format)
-	if err != nil {
-		return err
-	}
-	return stream(c, export)
+	return h.stream(c, func(ctx context.Context) (*audit.Export, error) {
+		return h.audit.Export(ctx, scope, filter, format)
+	})
 }
 
 func exportOf(c echo.Context) (models.EventFilter, audit.Format, error) {
@@ -105,58 +97,23 @@ func exportOf(c echo.Context) (models.EventFilter, audit.Format, error) {
 	return filter, format, in.err()
 }
 
-// stream sends the export as it is made.
-func stream(c echo.Context, export *audit.Export) error {
-	header := c.Response().Header()
-	header.Set(echo.HeaderContentType, export.ContentType())
-	header.Set(echo.HeaderContentDisposition, "attachment; filename="+strconv.Quote(export.FileName()))
-	out := &patientWriter{w: c.Response(), control: http.NewResponseController(c.Response())}
-	err := export.Stream(c.Request().Context(), out)
-	if err != nil && c.Response().Committed {
-		// What was sent must not look whole: end the connection, not the file.
-		panic(http.ErrAbortHandler)
-	}
-	return err
-}
-
-// patientWriter gives every part its own time, where a page has one for all.
-type patientWriter struct {
-	w       io.Writer
-	control *http.ResponseController
-}
-
-func (p *patientWriter) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)); err != nil && !isUnsupported(err) {
-		return 0, err
-	}
-	return p.w.Write(b)
-}
-
-// isUnsupported: under a test, nothing has deadlines.
-func isUnsupported(err error) bool { return errors.Is(err, http.ErrNotSupported) }
-
 // Verify goes over the whole history and shows the verdict on its page.
 func (h *History) Verify(c echo.Context, scope *models.Scope) error {
-	if err := timeToVerify(c); err != nil {
-		return err
-	}
-	report, err := h.audit.Verify(c.Request().Context(), scope)
+	p, err := filtered(c)
 	if err != nil {
 		return err
 	}
-	p := views.HistoryProps{Verdict: h.verdict(report)}
-	if err := h.read(c, scope, &p); err != nil {
-		return err
-	}
-	return Render(c, http.StatusOK, views.History(p))
-}
-
-func timeToVerify(c echo.Context) error {
-	control := http.NewResponseController(c.Response())
-	if err := control.SetWriteDeadline(time.Now().Add(verifyTimeout)); err != nil && !isUnsupported(err) {
-		return fmt.Errorf("make time to verify: %w", err)
-	}
-	return nil
+	return unhurried(c, verifyTimeout, func() error {
+		report, err := h.audit.Verify(c.Request().Context(), scope)
+		if err != nil {
+			return err
+		}
+		p.Verdict = h.verdict(report)
+		if err := h.read(c, scope, &p); err != nil {
+			return err
+		}
+		return Render(c, http.StatusOK, views.History(p))
+	})
 }
 
 func (h *History) verdict(report audit.Report) *ui.Message {

@@ -1,10 +1,12 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/millwright/millwright/internal/audit"
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
 )
@@ -33,10 +35,8 @@ func (h *History) All(c echo.Context, provider *models.Provider) error {
 	if err != nil {
 		return err
 	}
-	p := views.HistoryProps{}
-	in := query(c)
-	p.Filter, p.From, p.To = in.filter()
-	if err := in.err(); err != nil {
+	p, err := filtered(c)
+	if err != nil {
 		return err
 	}
 	return h.showAll(c, provider, org, p)
@@ -95,11 +95,9 @@ func (h *History) ExportAny(c echo.Context, provider *models.Provider) error {
 	if err != nil {
 		return err
 	}
-	export, err := h.audit.ExportChain(c.Request().Context(), provider, org, filter, format)
-	if err != nil {
-		return err
-	}
-	return stream(c, export)
+	return h.stream(c, func(ctx context.Context) (*audit.Export, error) {
+		return h.audit.ExportChain(ctx, provider, org, filter, format)
+	})
 }
 
 // VerifyAny goes over one of the histories.
@@ -108,12 +106,16 @@ func (h *History) VerifyAny(c echo.Context, provider *models.Provider) error {
 	if err != nil {
 		return err
 	}
-	if err := timeToVerify(c); err != nil {
-		return err
-	}
-	report, err := h.audit.VerifyChain(c.Request().Context(), provider, org)
+	p, err := filtered(c)
 	if err != nil {
 		return err
 	}
-	return h.showAll(c, provider, org, views.HistoryProps{Verdict: h.verdict(report)})
+	return unhurried(c, verifyTimeout, func() error {
+		report, err := h.audit.VerifyChain(c.Request().Context(), provider, org)
+		if err != nil {
+			return err
+		}
+		p.Verdict = h.verdict(report)
+		return h.showAll(c, provider, org, p)
+	})
 }

@@ -78,6 +78,13 @@ func (r *Reader) Unlinked(since time.Time, limit int) ([]AuditEvent, error) {
 	return rows, err
 }
 
+// UnlinkedBehind is Unlinked page by page, behind an id.
+func (r *Reader) UnlinkedBehind(after EventID, limit int) ([]AuditEvent, error) {
+	var rows []AuditEvent
+	err := r.tx.Where("id > ?", after).Where(noLink).Order("id").Limit(limit).Find(&rows).Error
+	return rows, err
+}
+
 // Links returns the links behind a sequence, in order, with their events.
 func (r *Reader) Links(after int64, limit int) ([]LinkedEvent, error) {
 	return r.linkedRows(r.linksBehind(after, limit), limit, true)

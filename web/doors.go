@@ -114,16 +114,22 @@ func (s *Server) Org(p models.Permission, h func(echo.Context, *models.Scope) er
 // everybody else there is no such page.
 func (s *Server) Provider(p models.Permission, h func(echo.Context, *models.Provider) error) Guarded {
 	return Guarded{door: doorProvider, permission: p, serve: func(c echo.Context) error {
-		who, err := s.enter(c)
+		var provider *models.Provider
+		err := s.atDoor(c, func() error {
+			who, err := s.enter(c)
+			if err != nil {
+				return err
+			}
+			if provider, err = s.system.Provider(who); err != nil {
+				return err
+			}
+			if !provider.Can(p) {
+				return s.refuse(c, models.ProviderOrg, who.Actor, p)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		provider, err := s.system.Provider(who)
-		if err != nil {
-			return err
-		}
-		if !provider.Can(p) {
-			return s.refuse(c, models.ProviderOrg, who.Actor, p)
 		}
 		return h(c, provider)
 	}}

@@ -33,6 +33,7 @@ type portal struct {
 	network  *network.Service
 	t        testing.TB
 	identity *identity.Service
+	audit    *audit.Service
 	edges    int // things made on network edges
 }
 
@@ -63,14 +64,15 @@ func newPortalGuarded(t testing.TB, db *models.DB, o Options, guard vsphere.Guar
 	}
 	o.Outbox = true
 	people := identity.New(w.System, 2)
+	histories := audit.New(w.System, audit.Options{Logger: testkit.Quiet()})
 	s, err := New(o, w.System, people, handlers.Rooms{Factory: machines, Console: screens,
 		Connector: factory.NewConnector(guard),
-		Audit:     audit.New(w.System, audit.Options{Logger: testkit.Quiet()}),
+		Audit:     histories,
 		Network:   edges})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &portal{World: w, server: s, factory: machines, network: edges, identity: people, t: t}
+	return &portal{World: w, server: s, factory: machines, network: edges, identity: people, audit: histories, t: t}
 }
 
 // browser sends requests with a session's cookie, as a browser's own pages do.

@@ -27,8 +27,8 @@ const (
 	streamsPerSession = 16
 )
 
-// timely ends what a request asks of a database that doesn't answer. Streams
-// and sockets last for hours, and have limits of their own.
+// timely ends what a request asks of a database that doesn't answer. Streams,
+// sockets and what goes over a whole history have limits of their own.
 func (s *Server) timely(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if lasting(c) {
@@ -38,9 +38,11 @@ func (s *Server) timely(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// lasting says whether the request is a stream or a socket.
+// lasting says whether the request is a stream or a socket, or goes over a
+// whole history.
 func lasting(c echo.Context) bool {
-	return c.Path() == "/console" || c.Path() == desiredPath || strings.HasSuffix(c.Path(), "/events")
+	return c.Path() == "/console" || c.Path() == desiredPath || strings.HasSuffix(c.Path(), "/events") ||
+		strings.HasSuffix(c.Path(), "/history/export") || strings.HasSuffix(c.Path(), "/history/verify")
 }
 
 // inTime does a part of a request within the patience.

@@ -33,24 +33,34 @@ type Export struct {
 	head        header
 	checkpoints []models.AuditCheckpoint
 	archived    int64 // what is before the next event has no text any more
+	leave       func()
 }
 
 // Export prepares an export of what the filter lets through: it tells the
 // history, seals it, and signs it where it is whole. Where it isn't, the
-// export is made all the same, so that the evidence can be carried away.
+// export is made all the same, so that the evidence can be carried away. It has
+// a place among the works under way until it is closed.
 func (s *Service) Export(ctx context.Context, scope *models.Scope, filter models.EventFilter, format Format) (*Export, error) {
-	return s.prepare(ctx, scope.Org(), scope.Actor(), scope.Read, filter, format)
+	return s.prepare(ctx, scope.Org(), scope.Org().ID, scope.Actor(), scope.Read, filter, format)
 }
 
 // ExportChain is Export for the provider's own people.
 func (s *Service) ExportChain(ctx context.Context, provider *models.Provider, org models.Org, filter models.EventFilter, format Format) (*Export, error) {
-	return s.prepare(ctx, org, provider.Actor(), s.own(org.ID), filter, format)
+	return s.prepare(ctx, org, models.ProviderOrg, provider.Actor(), s.own(org.ID), filter, format)
 }
 
-func (s *Service) prepare(ctx context.Context, org models.Org, actor models.Actor, read look, filter models.EventFilter, format Format) (*Export, error) {
+func (s *Service) prepare(ctx context.Context, org models.Org, by models.OrgID, actor models.Actor, read look, filter models.EventFilter, format Format) (_ *Export, err error) {
 	filter.Page = models.Paging{}
 	e := &Export{service: s, read: read, filter: filter, format: format, head: header{Export: exportForm, Org: org.ID, Slug: org.Slug, Complete: !filter.Narrows()}}
-	err := s.system.RecordIn(ctx, org.ID, actor, models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
+	if e.leave, err = s.works.enter(by); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			e.Close()
+		}
+	}()
+	err = s.system.RecordIn(ctx, org.ID, actor, models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
 		Object: object(org), After: map[string]any{"format": format, "complete": e.head.Complete}})
 	if err == nil {
 		err = s.Seal(ctx, org.ID)
@@ -118,13 +128,12 @@ func (e *Export) ContentType() string {
 	return "application/jsonl; charset=utf-8"
 }
 
-// Stream writes it, a thousand events at a time.
-func (e *Export) Stream(ctx context.Context, w io.Writer) error {
-	leave, err := e.service.take()
-	if err != nil {
-		return err
-	}
-	defer leave()
+// Close gives its place to another one. It may be closed twice.
+func (e *Export) Close() { e.leave() }
+
+// Stream writes it, a thousand events at a time, and closes it.
+func (e *Export) Stream(ctx context.Context, w io.Writer) (err error) {
+	defer e.Close()
 	switch {
 	case e.format == CSV:
 		err = e.csv(ctx, w)
@@ -146,38 +155,34 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 	}
 	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
 	foot := footer{Sealed: e.archived}
-	var failed error
-	err = ahead(ctx, e.read, e.archived, (*models.Reader).Bodies, func(row *models.LinkedBody) int64 { return row.Link.Sequence }, func(rows []models.LinkedBody) bool {
-		for i := range rows {
-			place := entryOfBody(rows[i])
-			b = appendEntry(b, &place)
-			foot.Sealed = place.sequence
-			for len(checkpoints) > 0 && checkpoints[0].Sequence <= place.sequence {
-				if b, failed = appendObject(b, checkpointLine{checkpoints[0]}); failed != nil {
-					return false
+	rest, err := e.toEnd(ctx, func(passed func(models.EventID)) error {
+		var failed error
+		err := ahead(ctx, e.read, foot.Sealed, (*models.Reader).Bodies, func(row *models.LinkedBody) int64 { return row.Link.Sequence }, func(rows []models.LinkedBody) bool {
+			for i := range rows {
+				place := entryOfBody(rows[i])
+				b = appendEntry(b, &place)
+				passed(place.event)
+				foot.Sealed = place.sequence
+				for len(checkpoints) > 0 && checkpoints[0].Sequence <= place.sequence {
+					if b, failed = appendObject(b, checkpointLine{checkpoints[0]}); failed != nil {
+						return false
+					}
+					checkpoints = checkpoints[1:]
 				}
-				checkpoints = checkpoints[1:]
 			}
-		}
-		_, failed = w.Write(b)
-		b = b[:0]
-		return failed == nil
+			_, failed = w.Write(b)
+			b = b[:0]
+			return failed == nil
+		})
+		return errors.Join(err, failed)
 	})
-	if err = errors.Join(err, failed); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, c := range checkpoints { // for events that are no longer there
 		if b, err = appendObject(b, checkpointLine{c}); err != nil {
 			return err
 		}
-	}
-	var rest []models.AuditEvent
-	err = e.read(ctx, func(r *models.Reader) (err error) {
-		rest, err = r.Unlinked(zeroTime, readAtOnce)
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	for _, event := range rest {
 		b = appendUnsealed(b, &entry{event: event.ID, body: event.Body})
@@ -216,25 +221,26 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 }
 
 func (e *Export) all(ctx context.Context, fn func([]models.LinkedEvent) error) error {
-	var failed error
-	err := ahead(ctx, e.read, e.archived, (*models.Reader).ShownLinks, sequenceOf, func(rows []models.LinkedEvent) bool {
-		rows = slices.DeleteFunc(rows, func(row models.LinkedEvent) bool { return row.Event == nil })
-		failed = fn(rows)
-		return failed == nil
-	})
-	if err = errors.Join(err, failed); err != nil {
-		return err
-	}
-	var rest []models.LinkedEvent
-	err = e.read(ctx, func(r *models.Reader) error {
-		events, err := r.Unlinked(zeroTime, readAtOnce)
-		for i := range events {
-			rest = append(rest, models.LinkedEvent{Event: &events[i]})
-		}
-		return err
+	last := e.archived
+	events, err := e.toEnd(ctx, func(passed func(models.EventID)) error {
+		var failed error
+		err := ahead(ctx, e.read, last, (*models.Reader).ShownLinks, sequenceOf, func(rows []models.LinkedEvent) bool {
+			for i := range rows {
+				passed(rows[i].Link.EventID)
+				last = sequenceOf(&rows[i])
+			}
+			rows = slices.DeleteFunc(rows, func(row models.LinkedEvent) bool { return row.Event == nil })
+			failed = fn(rows)
+			return failed == nil
+		})
+		return errors.Join(err, failed)
 	})
 	if err != nil {
 		return err
+	}
+	rest := make([]models.LinkedEvent, len(events))
+	for i := range events {
+		rest[i].Event = &events[i]
 	}
 	return fn(rest)
 }

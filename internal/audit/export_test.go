@@ -82,6 +82,7 @@ func TestFilteredExportSaysThatItIsPartial(t *testing.T) {
 		if err != nil || !strings.Contains(e.FileName(), "partial") {
 			t.Errorf("%s: %v", e.FileName(), err)
 		}
+		e.Close()
 		text := r.export(models.EventFilter{Object: "machine-1"}, audit.JSONL)
 		if !strings.Contains(strings.SplitN(text, "\n", 2)[0], `"complete":false`) || strings.Count(text, `{"sequence"`) != 11 {
 			t.Errorf("%.300s", text)

@@ -58,6 +58,8 @@ func (s *Service) run(ctx context.Context) error {
 	if s.archiving != nil {
 		beside.Go(func() { s.archiveAll(ctx) })
 	}
+	due := make(chan struct{}, 1)
+	beside.Go(func() { s.sign(ctx, due) })
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
 	var rechecked, signed, told time.Time
@@ -80,15 +82,39 @@ func (s *Service) run(ctx context.Context) error {
 			return err
 		}
 		if since.IsZero() {
-			if err := s.signAll(ctx); err != nil {
-				return err
-			}
 			signed, rechecked = now, now
+			select {
+			case due <- struct{}{}:
+			default: // it is late, and signs what is there once it comes to it
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+		}
+	}
+}
+
+// sign makes checkpoints whenever they are due. Every history is verified first,
+// which may take minutes, and sealing doesn't wait for it.
+func (s *Service) sign(ctx context.Context, due <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-due:
+		}
+		for {
+			err := s.signAll(ctx)
+			if err == nil || ctx.Err() != nil {
+				break
+			}
+			s.log.WarnContext(ctx, "signing the histories was interrupted", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pauseAfterFault):
+			}
 		}
 	}
 }

@@ -13,10 +13,6 @@ import (
 // readAtOnce is how many events are read at a time.
 const readAtOnce = 1000
 
-// worksAtOnce bounds exports and verifications under way: each holds a
-// thousand events and a core.
-const worksAtOnce = 4
-
 // Options is what the service has to be told.
 type Options struct {
 	// Key signs checkpoints and Outside keeps them. Both or neither: without
@@ -38,7 +34,7 @@ type Service struct {
 	public    PublicKey // its other half, and the former ones'
 	outside   *Outside
 	log       *slog.Logger
-	slots     chan struct{}
+	works     *works
 	archiving *Archiving
 	die       func(step string) error // for tests
 
@@ -51,7 +47,7 @@ func New(system *models.System, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, slots: make(chan struct{}, worksAtOnce)}
+	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, works: newWorks()}
 	if o.Key != nil {
 		s.public = o.Key.Public().With(o.Former...)
 	}
@@ -60,15 +56,6 @@ func New(system *models.System, o Options) *Service {
 
 // Signs says whether checkpoints are made.
 func (s *Service) Signs() bool { return s.key != nil && s.outside != nil }
-
-func (s *Service) take() (leave func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	default:
-		return nil, models.TooMany("Other histories are being exported or verified just now. Try again in a moment.", 10)
-	}
-}
 
 // look is a way to read one org: a member's scope, or the portal's own.
 type look func(ctx context.Context, fn func(r *models.Reader) error) error
@@ -102,16 +89,16 @@ func (s *Service) known(ctx context.Context, org models.OrgID, read look) (list 
 // Verify goes over all of the org's history and tells what it found. The
 // history is told that it was verified, and with what result.
 func (s *Service) Verify(ctx context.Context, scope *models.Scope) (Report, error) {
-	return s.verifyFor(ctx, scope.Org(), scope.Actor(), scope.Read)
+	return s.verifyFor(ctx, scope.Org(), scope.Org().ID, scope.Actor(), scope.Read)
 }
 
 // VerifyChain is Verify for the provider's own people.
 func (s *Service) VerifyChain(ctx context.Context, provider *models.Provider, org models.Org) (Report, error) {
-	return s.verifyFor(ctx, org, provider.Actor(), s.own(org.ID))
+	return s.verifyFor(ctx, org, models.ProviderOrg, provider.Actor(), s.own(org.ID))
 }
 
-func (s *Service) verifyFor(ctx context.Context, org models.Org, actor models.Actor, read look) (Report, error) {
-	leave, err := s.take()
+func (s *Service) verifyFor(ctx context.Context, org models.Org, by models.OrgID, actor models.Actor, read look) (Report, error) {
+	leave, err := s.works.enter(by)
 	if err != nil {
 		return Report{}, err
 	}
@@ -155,6 +142,9 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 	}
 	if report.Fault == nil {
 		report.Fault, report.Unsealed, err = s.tail(ctx, w, read)
+		if err != nil {
+			return report, err
+		}
 	}
 	if report.Fault == nil {
 		report.Fault = forged
@@ -165,12 +155,18 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 
 // walk follows the chain in the database to its end.
 func (s *Service) walk(ctx context.Context, w *walker, read look) (*Fault, error) {
+	return s.walkPast(ctx, w, read, func(models.EventID) {})
+}
+
+// walkPast is walk that tells which events it has passed.
+func (s *Service) walkPast(ctx context.Context, w *walker, read look, passed func(models.EventID)) (*Fault, error) {
 	var fault *Fault
 	entries := make([]entry, 0, readAtOnce)
 	err := places(ctx, read, w.sequence, func(rows []models.LinkedEvent) bool {
 		entries = entries[:0]
 		for _, row := range rows {
 			entries = append(entries, entryOf(row))
+			passed(row.Link.EventID)
 		}
 		fault = w.walk(entries)
 		return fault == nil
@@ -235,22 +231,4 @@ func ahead[T any](ctx context.Context, read look, after int64, next func(r *mode
 		}
 	}
 	return ctx.Err()
-}
-
-// tail looks at what has no link yet.
-func (s *Service) tail(ctx context.Context, w *walker, read look) (fault *Fault, unsealed int, err error) {
-	var rows []models.AuditEvent
-	err = read(ctx, func(r *models.Reader) error {
-		rows, err = r.Unlinked(zeroTime, readAtOnce)
-		return err
-	})
-	for i := range rows {
-		if fault = w.unsealed(rows[i].ID, rows[i].At); fault != nil {
-			return fault, 0, err
-		}
-		if !rows[i].BodyMatches() {
-			return &Fault{Kind: Changed, Event: rows[i].ID, Detail: "What is shown of it is not what its text says"}, 0, err
-		}
-	}
-	return nil, len(rows), err
 }
