@@ -46,6 +46,13 @@ func (h *Network) overview(c echo.Context, scope *models.Scope, status int, p vi
 				return err
 			}
 		}
+		if len(p.Gateway.Blames()) > 0 {
+			st, err := r.NetworkState()
+			if err != nil {
+				return err
+			}
+			p.Refused = st.Refusals()
+		}
 		p.Offer, err = r.PublicIPOffer()
 		return err
 	})

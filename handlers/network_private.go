@@ -69,7 +69,10 @@ func (h *Network) private(c echo.Context, scope *models.Scope, network models.Ne
 	p := views.PrivateProps{CanManage: scope.Can(models.NetworkManage), Problem: problem}
 	frame, err := h.page(c, scope, func(r *models.Reader) error {
 		var err error
-		p.Network, p.Addresses, err = r.NetworkAddresses(network)
+		if p.Network, p.Addresses, err = r.NetworkAddresses(network); err != nil {
+			return err
+		}
+		p.Gateway, err = r.Gateway()
 		return err
 	})
 	if err != nil {

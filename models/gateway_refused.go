@@ -42,26 +42,26 @@ func (st *NetworkState) Refusals() []Refusal {
 	if len(why) == 0 {
 		return nil
 	}
-	add(string(st.Gateway.OrgID), Refusal{Kind: RefusedOutbound, Name: "outbound address " + st.Outbound})
+	add(string(st.Gateway.OrgID), Refusal{Kind: RefusedOutbound, Name: "Outbound address " + st.Outbound})
 	for i := range st.Networks {
 		n := &st.Networks[i]
-		add(string(n.ID), Refusal{Kind: RefusedNetwork, Name: "network " + n.Name, Network: n.ID})
+		add(string(n.ID), Refusal{Kind: RefusedNetwork, Name: "Network " + n.Name, Network: n.ID})
 	}
 	for i := range st.Rules {
 		r := &st.Rules[i]
-		add(string(r.ID), Refusal{Kind: RefusedRule, Name: fmt.Sprintf("firewall rule %d", r.Position), Rule: r.ID})
+		add(string(r.ID), Refusal{Kind: RefusedRule, Name: fmt.Sprintf("Firewall rule %d", r.Position), Rule: r.ID})
 	}
 	if st.VPN != nil {
 		add(string(st.VPN.ID), Refusal{Kind: RefusedVPN, Name: "VPN Connect"})
 	}
 	for i := range st.Peers {
-		add(string(st.Peers[i].ID), Refusal{Kind: RefusedDevice, Name: "a device of VPN Connect"})
+		add(string(st.Peers[i].ID), Refusal{Kind: RefusedDevice, Name: "A device of VPN Connect"})
 	}
 	for i := range st.Services {
 		s := &st.Services[i]
-		add(string(s.ID), Refusal{Kind: RefusedService, Name: "service " + s.Name, Service: s.ID})
+		add(string(s.ID), Refusal{Kind: RefusedService, Name: "Service " + s.Name, Service: s.ID})
 		for _, n := range s.Nodes {
-			add(string(n.ID), Refusal{Kind: RefusedNode, Name: fmt.Sprintf("node %s:%d of %s", n.MachineName, n.Port, s.Name), Service: s.ID})
+			add(string(n.ID), Refusal{Kind: RefusedNode, Name: fmt.Sprintf("Node %s:%d of %s", n.MachineName, n.Port, s.Name), Service: s.ID})
 		}
 	}
 	return list

@@ -20,6 +20,7 @@ type NetworkProps struct {
 	IPs         []models.OrgIP
 	Uses        map[models.IPID][]string
 	Offer       models.Offer
+	Refused     []models.Refusal // what the gateway left out
 	CanManage   bool
 	AcceptError string
 	Problem     string
@@ -348,6 +349,7 @@ type PrivateNewProps struct {
 type PrivateProps struct {
 	Frame     Frame
 	Network   models.NetworkRow
+	Gateway   models.OrgGateway
 	Addresses []models.AddressRow
 	CanManage bool
 	Problem   string

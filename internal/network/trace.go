@@ -160,7 +160,7 @@ func (f *TraceFacts) leftOut(s *TraceStep) {
 	taking := f.taking()
 	for _, n := range taking {
 		if blame := f.State.Gateway.BlameOf(string(n.ID)); blame != "" {
-			nodes = append(nodes, models.Refusal{Kind: models.RefusedNode, Name: fmt.Sprintf("node %s:%d", n.MachineName, n.Port), Text: blame})
+			nodes = append(nodes, models.Refusal{Kind: models.RefusedNode, Name: fmt.Sprintf("Node %s:%d", n.MachineName, n.Port), Text: blame})
 		}
 	}
 	for _, r := range f.State.Refusals() {
@@ -181,7 +181,7 @@ func (f *TraceFacts) leftOut(s *TraceStep) {
 		s.Do = "Remove these nodes and add them anew, with an address and a port that the gateway can take."
 	case len(others) > 0:
 		r := others[0]
-		s.State, s.Text, s.Rule = StepFailed, "The gateway left out the "+r.Name+": "+r.Text, r.Rule
+		s.State, s.Text, s.Rule = StepFailed, "The gateway left out a part of the network. "+r.Name+": "+r.Text, r.Rule
 		switch r.Kind {
 		case models.RefusedRule:
 			s.Do = "Change or delete that rule. Until then the gateway runs the firewall that it had before, not the one that is asked in the next step."

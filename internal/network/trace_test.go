@@ -204,9 +204,9 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 		r.change(func(w *models.Writer) error { return w.AddRule(&rule) })
 		for id, c := range map[string]struct{ text, do string }{
 			string(node.ID):     {"every node that takes connections: it is in no network", "add them anew"},
-			string(rule.ID):     {"firewall rule 1: it is in no network", "firewall that it had before"},
-			string(m.NetworkID): {"network ", "Tell your provider"},
-			string(r.w.Acme.ID): {"outbound address ", "another public IP"},
+			string(rule.ID):     {"Firewall rule 1: it is in no network", "firewall that it had before"},
+			string(m.NetworkID): {"Network ", "Tell your provider"},
+			string(r.w.Acme.ID): {"Outbound address ", "another public IP"},
 		} {
 			r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: id, Text: "it is in no network"}} })
 			got := r.first(network.TraceGateway, c.text)
