@@ -11,8 +11,8 @@ import (
 // at once, and gives a node a few seconds.
 const ProbePatience = 20 * time.Second
 
-// probesMost bounds what is tried at once: the gateway waits for all of it.
-const probesMost = 16
+// ProbesMost bounds what is tried at once: the gateway waits for all of it.
+const ProbesMost = 16
 
 // Probe is a connection to a node that the gateway tries once, from inside the
 // org, as the service would make it; and what came of it.
@@ -49,7 +49,8 @@ func (r *Reader) Probes(id ServiceID) ([]Probe, error) {
 	return rows, r.tx.Order("id").Find(&rows, "service_id = ?", id).Error
 }
 
-// ProbeService asks the gateway to try each of the service's enabled nodes.
+// ProbeService asks the gateway to try the service's enabled nodes, of very
+// many the next ProbesMost after those that were tried last.
 // One at a time: while it is being tried, asking again is a conflict. Nothing
 // that a gateway carries changes by it, and so no generation does.
 func (w *Writer) ProbeService(id ServiceID) ([]Probe, error) {
@@ -71,11 +72,14 @@ func (w *Writer) ProbeService(id ServiceID) ([]Probe, error) {
 	if err := w.tx.Where("service_id = ?", id).Delete(&Probe{}).Error; err != nil {
 		return nil, err
 	}
+	taking := s.Taking()
+	if len(taking) > ProbesMost && len(last) > 0 {
+		next := slices.IndexFunc(taking, func(n NodeRow) bool { return n.ID == last[len(last)-1].NodeID }) + 1
+		taking = slices.Concat(taking[next:], taking[:next])
+	}
 	var list []Probe
-	for _, n := range s.Nodes {
-		if n.Enabled && !n.Draining && len(list) < probesMost {
-			list = append(list, Probe{ID: NewID[ProbeID](), OrgID: s.OrgID, ServiceID: id, NodeID: n.ID, AskedAt: now, ExpiresAt: now.Add(ProbePatience)})
-		}
+	for _, n := range taking[:min(len(taking), ProbesMost)] {
+		list = append(list, Probe{ID: NewID[ProbeID](), OrgID: s.OrgID, ServiceID: id, NodeID: n.ID, AskedAt: now, ExpiresAt: now.Add(ProbePatience)})
 	}
 	if len(list) == 0 {
 		return nil, Conflict("The service has no enabled node that could be tried. Add one, or enable one.")

@@ -56,6 +56,11 @@ func (s *ServiceRow) NodesCounted() bool {
 		slices.ContainsFunc(s.Nodes, func(n NodeRow) bool { return n.BytesIn+n.BytesOut > 0 })
 }
 
+// Taking are the nodes that new connections may go to.
+func (s *ServiceRow) Taking() []NodeRow {
+	return slices.DeleteFunc(slices.Clone(s.Nodes), func(n NodeRow) bool { return !n.Enabled || n.Draining })
+}
+
 // Rollout says how far the last change of the service, or of its nodes, has come.
 func (s *ServiceRow) Rollout(g *OrgGateway) Rollout {
 	r := g.Rollout(string(s.ID), s.Generation, Now())

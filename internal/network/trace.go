@@ -244,10 +244,7 @@ func (f *TraceFacts) enabled() TraceStep {
 	return s
 }
 
-// taking are the nodes that new connections may go to.
-func (f *TraceFacts) taking() []models.NodeRow {
-	return slices.DeleteFunc(slices.Clone(f.Service.Nodes), func(n models.NodeRow) bool { return !n.Enabled || n.Draining })
-}
+func (f *TraceFacts) taking() []models.NodeRow { return f.Service.Taking() }
 
 func (f *TraceFacts) node() TraceStep {
 	s := TraceStep{Name: TraceNode, State: StepFailed}
@@ -353,7 +350,8 @@ func (f *TraceFacts) health() TraceStep {
 
 func (f *TraceFacts) listener() TraceStep {
 	s := TraceStep{Name: TraceListener, State: StepUnchecked}
-	if len(f.taking()) == 0 {
+	total := len(f.taking())
+	if total == 0 {
 		s.Text = "There is no enabled node that could be tried."
 		return s
 	}
@@ -384,6 +382,8 @@ func (f *TraceFacts) listener() TraceStep {
 		s.State, s.Text, s.Machine = StepWaiting, fmt.Sprintf("The gateway is trying %s.", plural(waiting, "node", "nodes")), ""
 	case good > 0:
 		s.State, s.Text, s.Machine = StepOK, fmt.Sprintf("From the gateway, %d of %s.", good, plural(len(answered)+late, "node that was tried answers", "nodes that were tried answer")), ""
+	case len(answered) > 0 && len(answered) < total:
+		s.Machine, s.Text = "", fmt.Sprintf("From the gateway, none of %d nodes answers; of the other %d nothing is known yet. Try again.", len(answered), total-len(answered))
 	case len(answered) > 0:
 		s.State, s.Text = StepFailed, "From the gateway, no node answers."
 		s.Do = "Look on the machine: does the program listen on its network address, and does the machine's own firewall let the gateway in?"
