@@ -92,12 +92,12 @@ function sorting(root) {
     event.preventDefault();
     dropped = Boolean(ruleAt(event));
   });
-  root.addEventListener("dragend", (event) => {
+  root.addEventListener("dragend", () => {
     if (!dragged) return;
     const rows = dragged.parentNode;
     delete rows.dataset.held;
     // Escape, or let go elsewhere: the order is as it was.
-    if (!dropped || event.dataTransfer.dropEffect === "none") rows.insertBefore(dragged, home);
+    if (!dropped) rows.insertBefore(dragged, home);
     const to = [...rows.querySelectorAll("tr[data-move-url]")].indexOf(dragged) + 1;
     if (String(to) !== dragged.dataset.position) {
       const send = root.createElement("form");
