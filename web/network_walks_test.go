@@ -2,6 +2,7 @@ package web
 
 import (
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -111,9 +112,7 @@ func TestMachinesPortIsPublishedFromItsPage(t *testing.T) {
 			{"sources": {"0.0.0.0/0"}},
 		} {
 			form := carried(body)
-			for name, value := range typed {
-				form[name] = value
-			}
+			maps.Copy(form, typed)
 			form.Set("step", string(rune('2'+step)))
 			w := admin.get("/orgs/acme/network/services/new?" + form.Encode())
 			mustStatus(t, "step", w.Code, http.StatusOK, w.Body.String())
