@@ -140,7 +140,7 @@ func (h *Network) MoveRule(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
-	to := in.number("to", 0, 100_000)
+	by, to := in.values.Get("by"), in.number("to", 0, 100_000)
 	err = scope.Change(c.Request().Context(), func(w *models.Writer) error {
 		r, err := w.FirewallRule(rule)
 		if err != nil {
@@ -149,11 +149,15 @@ func (h *Network) MoveRule(c echo.Context, scope *models.Scope) error {
 		if err := in.err(); err != nil {
 			return err
 		}
-		switch in.values.Get("by") {
+		switch by {
 		case "up":
 			to = r.Position - 1
 		case "down":
 			to = r.Position + 1
+		default:
+			if to == 0 {
+				return models.Invalid(map[string]string{"to": "Say where the rule goes: up, down, or a position."})
+			}
 		}
 		return w.MoveRule(rule, max(to, 1))
 	})

@@ -271,13 +271,14 @@ func (s *System) ConsoleViewers(ctx context.Context, org OrgID, machine MachineI
 	return slices.DeleteFunc(rows, func(c ConsoleRow) bool { return !c.heardOf() }), err
 }
 
-// maxConsoles bounds the page of open ones; caps keep them below by far.
-const maxConsoles = 500
+// ConsolesListed bounds the list of open consoles; its page says so when there
+// are more.
+const ConsolesListed = 500
 
 // OpenConsoles lists the org's open consoles, the oldest first.
 func (r *Reader) OpenConsoles() ([]ConsoleRow, error) {
 	var rows []ConsoleRow
-	return rows, r.openConsoles().Limit(maxConsoles).Find(&rows).Error
+	return rows, r.openConsoles().Limit(ConsolesListed).Find(&rows).Error
 }
 
 // OpenConsole returns one open console of the org.

@@ -66,6 +66,7 @@ func TestFirewallRuleMovesByItsButtons(t *testing.T) {
 		}
 		mustStatus(t, "another org's", p.as("admin@globex.example").post("/orgs/globex/network/firewall/"+one+"/move", url.Values{"by": {"up"}}).Code, http.StatusNotFound, "")
 		mustStatus(t, "an auditor", p.as("auditor@acme.example").post(page+"/"+one+"/move", url.Values{"by": {"up"}}).Code, http.StatusForbidden, "")
+		mustStatus(t, "nowhere", admin.post(page+"/"+one+"/move", url.Values{}).Code, http.StatusUnprocessableEntity, "")
 		if got := order(); !slices.Equal(got, []string{three, one, two}) {
 			t.Errorf("moved by somebody who may not: %v", got)
 		}
