@@ -45,7 +45,7 @@ var promises = map[string]promise{
 	"ArchivedEvent": absent, "Bodies": own, "Event": absent, "EventAndLink": absent, "Events": own, "EventsBehind": own, "Holds": own, "Invitations": own, "LastCheckpoint": own, "LastSegment": own, "LatestTask": absent,
 	"Links": own, "Machine": absent, "MachineCounts": own, "MachineRecord": absent, "Machines": own, "Network": absent, "Networks": own,
 	"ObjectEvents": own, "OpenConsole": absent, "OpenConsoles": own, "Org": plain, "OrgRecord": own, "Outbox": own, "People": own,
-	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "ShownLinks": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own,
+	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "ShownLinks": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own, "UnlinkedBehind": own,
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Topology": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,

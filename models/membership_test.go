@@ -152,6 +152,7 @@ func TestLostMembershipTakesEverythingWithIt(t *testing.T) {
 				return w.System.RemoveMember(context.Background(), s, id)
 			},
 		} {
+			db := db // each of the two has a database of its own, in either order
 			if name == "removed" && db.Kind() == models.SQLite {
 				db = testkit.SQLite(t)
 			} else if name == "removed" {

@@ -58,8 +58,8 @@ func TestTokenDoesWhatItsRoleMayOnEveryTenantRoute(t *testing.T) {
 			text, _ := makeToken(t, admin, "as "+string(role), string(role))
 			call := p.program(text)
 			for _, r := range p.orgRoutes() {
-				if strings.HasSuffix(r.path, "/events") {
-					continue
+				if strings.HasSuffix(r.path, "/events") || strings.HasSuffix(r.path, "/vpn/off") {
+					continue // the one never ends, the other takes the devices of the routes behind it
 				}
 				answer := call(r.method, address(r.path, "acme", p.idFor(r.path, ids)), url.Values{}, "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 				refused := answer.Code == http.StatusForbidden
