@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 // load's part is the same for all.
 func BenchmarkConsoleStream(b *testing.B) {
 	var screen screenAddresses
-	play(b, "screen", nil, &screen)
+	ends := []int{os.Getpid(), play(b, "screen", nil, &screen).Process.Pid}
 	b.Run("plain", func(b *testing.B) {
 		var relay string
 		relayed := play(b, "relay", screen.TCP, &relay)
@@ -23,13 +24,13 @@ func BenchmarkConsoleStream(b *testing.B) {
 			{name: "relay", pid: relayed.Process.Pid, open: func() (*stream, error) { return openTCP(relay) }},
 		}
 		for b.Loop() {
-			measure(b, ways)
+			measure(b, ways, ends)
 		}
 	})
 	b.Run("tls", func(b *testing.B) {
 		ways := []*way{portalWay(b, screen, true), websockifyWay(b, screen, true)}
 		for b.Loop() {
-			measure(b, ways)
+			measure(b, ways, ends)
 		}
 	})
 }
@@ -88,12 +89,18 @@ func websockifyWay(b *testing.B, screen screenAddresses, secure bool) *way {
 
 // measure goes through the ways in turns, so that a machine that drifts
 // drifts for all, and reports the first one's ratios to the others.
-func measure(b *testing.B, ways []*way) {
+func measure(b *testing.B, ways []*way, ends []int) {
 	b.Helper()
 	for range streamRounds {
 		for _, w := range ways {
 			w.stream(b)
+		}
+	}
+	for range streamRounds {
+		for _, w := range ways {
+			together := apart(b, w.pid, ends...)
 			w.press(b)
+			together()
 		}
 	}
 	ours := ways[0]

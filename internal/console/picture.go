@@ -13,20 +13,21 @@ import (
 const largeHeld = time.Second
 
 const (
-	// messageMost bounds a message to the browser, head and all. A page is told
-	// of a message when it is whole, so on a slow line a large one is silence,
-	// which the page takes for a lost line; and it is one TLS record.
-	messageMost = 16 << 10
-	messageHead = 4 // of one that long
-	// slowly is how long a write may take before those of the next slowHeld are
-	// of one message each, so that texts come in between.
-	slowly   = 100 * time.Millisecond
-	slowHeld = 5 * time.Second
+	// messageMost bounds a message on a line that hasn't shown yet that it is
+	// fast. A page is told of a message when it is whole, so on a slow line a
+	// large one is silence, which the page takes for a lost line; and no text
+	// comes in between. With its head it is one TLS record.
+	messageMost = 16<<10 - 4
+	// A line is fast when it has taken freely bytes in a row without a write
+	// that lasted slowly. There a message is whatever has come: each costs
+	// both ends, so many small ones made the picture a third slower.
+	freely = 1 << 20
+	slowly = 100 * time.Millisecond
 )
 
 // picture is the way from the hypervisor to the browser: one read and one
 // write for whatever has come, however it was framed. RFB is a stream and
-// knows no messages, so a write is cut into messages as suits the page.
+// knows no messages, so they are cut as suits the page.
 // Between two writes a ping or a text may go.
 type picture struct {
 	c      *socket
@@ -34,12 +35,11 @@ type picture struct {
 	frames frames
 	quiet  deadline // how long the hypervisor may say nothing
 
-	small, large []byte    // large is nil until small was too small
-	pieces       []piece   // of the buffer, that are picture
-	out          [][]byte  // what is being written
-	heads        []byte    // its messages', but for the first, which has room before it
-	slow         time.Time // when a write last took long
-	kept         int       // bytes at the buffer's begin that wait for more
+	small, large []byte   // large is nil until small was too small
+	pieces       []piece  // of the buffer, that are picture
+	out          [][]byte // the message that is being written
+	taken        int      // bytes since a write last took long
+	kept         int      // bytes at the buffer's begin that wait for more
 
 	heard   time.Time // when the hypervisor last said something
 	spoken  bool
@@ -115,7 +115,7 @@ func (p *picture) show(b []byte, pieces []piece) (ending, bool) {
 	tcp, plain := c.talk.to.(*net.TCPConn)
 	for len(pieces) > 0 {
 		most := messageMost // TLS writes record by record anyway
-		if plain && time.Since(p.slow) > slowHeld {
+		if plain && p.taken >= freely {
 			most = len(b)
 		}
 		var size int
@@ -143,8 +143,8 @@ func (p *picture) show(b []byte, pieces []piece) (ending, bool) {
 			return why, false
 		}
 		c.out.Add(int64(size))
-		if now := time.Now(); now.Sub(begun) > slowly {
-			p.slow = now
+		if p.taken += size; time.Since(begun) > slowly {
+			p.taken = 0
 		}
 		if c.talk.some.Load() {
 			c.flush()
@@ -153,35 +153,22 @@ func (p *picture) show(b []byte, pieces []piece) (ending, bool) {
 	return ending{}, true
 }
 
-// frame takes up to most bytes off the pieces, as messages in p.out. The first
-// one's head stands in b, right before it.
+// frame takes up to most bytes off the pieces, as one message in p.out. Its head
+// stands in b, right before it.
 func (p *picture) frame(b []byte, pieces []piece, most int) (rest []piece, size int) {
-	p.out, p.heads = p.out[:0], p.heads[:0]
-	for wire := 0; len(pieces) > 0 && wire < most; {
-		first, n := len(p.out), 0
-		if first > 0 {
-			p.out = append(p.out, nil)
+	p.out = p.out[:0]
+	at := pieces[0].from
+	for len(pieces) > 0 && size < most {
+		k := &pieces[0]
+		take := min(k.to-k.from, most-size)
+		p.out = append(p.out, b[headMax+k.from:headMax+k.from+take])
+		size, k.from = size+take, k.from+take
+		if k.from == k.to {
+			pieces = pieces[1:]
 		}
-		at := pieces[0].from
-		for len(pieces) > 0 && n < messageMost-messageHead {
-			k := &pieces[0]
-			take := min(k.to-k.from, messageMost-messageHead-n)
-			p.out = append(p.out, b[headMax+k.from:headMax+k.from+take])
-			n, k.from = n+take, k.from+take
-			if k.from == k.to {
-				pieces = pieces[1:]
-			}
-		}
-		if first == 0 {
-			from := putHead(b[:headMax+at], n)
-			p.out[0] = b[from : headMax+at+len(p.out[0])]
-		} else {
-			p.heads = append(p.heads, make([]byte, messageHead)...)
-			head := p.heads[len(p.heads)-messageHead:]
-			p.out[first] = head[putHead(head, n):]
-		}
-		size, wire = size+n, wire+messageMost
 	}
+	from := putHead(b[:headMax+at], size)
+	p.out[0] = b[from : headMax+at+len(p.out[0])]
 	return pieces, size
 }
 
@@ -235,7 +222,7 @@ func (p *picture) shrink() {
 	}
 	copy(p.small[headMax:], p.large[headMax:headMax+p.kept]) // less than a control frame
 	p.c.large.give(p.large)
-	p.large, p.pieces, p.out, p.heads = nil, nil, nil, nil
+	p.large, p.pieces, p.out, p.taken = nil, nil, nil, 0
 }
 
 // control answers the hypervisor's ping, and notes that it answers ours.

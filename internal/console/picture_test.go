@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,32 +20,69 @@ import (
 )
 
 // A page hears of a message when it is whole: on a slow line a large one would
-// be silence.
-func TestMessagesToThePageAreSmall(t *testing.T) {
+// be silence. What a fast one is told it is told in few.
+func TestMessagesAreSmallUntilTheLineIsFast(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	conn, screen := b.watch(b.user(), models.ConsoleOperate)
 	picture := noise(3 << 20)
 	go func() { // whole messages, and then pieces of all sizes
-		_ = screen.conn.WriteMessage(websocket.BinaryMessage, picture[:1<<20])
-		for rest, n := picture[1<<20:], 1; len(rest) > 0; n = n*3%100_003 + 1 {
+		_ = screen.conn.WriteMessage(websocket.BinaryMessage, picture[:2<<20])
+		for rest, n := picture[2<<20:], 1; len(rest) > 0; n = n*3%100_003 + 1 {
 			n = min(n, len(rest))
 			_ = screen.conn.WriteMessage(websocket.BinaryMessage, rest[:n])
 			rest = rest[n:]
 		}
 	}()
 	var got []byte
-	longest := 0
+	first, longest := 0, 0
 	for len(got) < len(picture) {
 		p := b.readMessage(conn)
+		if len(got) < freely {
+			first = max(first, len(p))
+		}
 		longest = max(longest, len(p))
 		got = append(got, p...)
 	}
 	if !bytes.Equal(got, picture) {
 		t.Error("the picture came changed")
 	}
-	if longest > messageMost-messageHead || longest < messageMost/2 {
+	if first > messageMost || first < messageMost/2 {
+		t.Errorf("of the first the longest message has %d bytes", first)
+	}
+	if longest <= messageMost || longest > largeBuffer {
 		t.Errorf("the longest message has %d bytes", longest)
+	}
+}
+
+// A line that becomes slow gets small messages again, after one large one.
+func TestMessagesAreSmallOnceTheLineIsSlow(t *testing.T) {
+	t.Parallel()
+	ours, theirs := tcpPair(t)
+	c := &socket{timing: timing{write: time.Minute}}
+	c.talk.to, c.talk.stuck = ours, deadline{set: ours.SetWriteDeadline}
+	p := &picture{c: c, taken: freely}
+	screenful := largeBuffer - headMax
+	go func() {
+		b := append(make([]byte, headMax), noise(screenful)...)
+		for range 2 {
+			if _, ok := p.show(b, []piece{{0, screenful}}); !ok {
+				break
+			}
+		}
+		_ = ours.Close()
+	}()
+	slowly := &paced{from: theirs, most: 4 << 10, every: time.NewTicker(5 * time.Millisecond)}
+	var sizes []int
+	for f := newFrames(slowly); ; {
+		payload, err := f.next()
+		if err != nil {
+			break
+		}
+		sizes = append(sizes, len(payload))
+	}
+	if len(sizes) < 2 || sizes[0] != screenful || slices.Max(sizes[1:]) > messageMost {
+		t.Errorf("messages of %v bytes", sizes)
 	}
 }
 
