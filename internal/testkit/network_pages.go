@@ -43,7 +43,7 @@ func (n Network) post(path string, form url.Values) string {
 }
 
 var (
-	problemForm = regexp.MustCompile(`(?s)class="(?:field-error|notice-body|notice[^"]*)"[^>]*>(.*?)</(?:p|div)>`)
+	problemForm = regexp.MustCompile(`(?s)class="(?:field-error|notice-title)"[^>]*>(.*?)</p>`)
 	tagForm     = regexp.MustCompile(`(?s)<[^>]*>`)
 )
 
@@ -260,7 +260,12 @@ var (
 // without script gets. It returns the configuration and the device's id.
 func (n Network) AddDevice(name string) (config, id string) {
 	n.t.Helper()
-	a, err := n.Post(n.base+"/network/vpn/devices", url.Values{"device": {name}, "public_key": {""}})
+	return n.addDevice(name, "")
+}
+
+func (n Network) addDevice(name, public string) (config, id string) {
+	n.t.Helper()
+	a, err := n.Post(n.base+"/network/vpn/devices", url.Values{"device": {name}, "public_key": {public}})
 	m := configForm.FindStringSubmatch(a.Body)
 	if err != nil || a.Status != http.StatusOK || m == nil {
 		n.t.Fatalf("let a device in: %d %v\n%s", a.Status, err, problems(a.Body))

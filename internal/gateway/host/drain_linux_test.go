@@ -114,7 +114,7 @@ func TestDrainDisableAndBalance(t *testing.T) {
 }
 
 // askOn asks over a connection that stays open, and returns the machine's name.
-func askOn(t *testing.T, c net.Conn) string {
+func askOn(t testing.TB, c net.Conn) string {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(3 * time.Second))
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
