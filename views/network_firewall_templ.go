@@ -218,7 +218,7 @@ func FirewallLive(p FirewallProps) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, " <ol class=\"rule-frame\"><li class=\"rule-fixed soft\">Then services open their ports for their sources; anything else coming in is denied, anything going out allowed.</li></ol>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, " <ol class=\"rule-frame\"><li class=\"rule-fixed soft\">Then services open their ports for their sources; anything else coming in is denied, anything going out allowed. The org's own machines and VPN devices reach its services and networks whatever stands here.</li></ol>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

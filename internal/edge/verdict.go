@@ -28,6 +28,7 @@ const (
 	BySources  = "sources"  // Verdict.Service doesn't list this source
 	ByDisabled = "disabled" // Verdict.Service is switched off
 	ByVPN      = "vpn"      // the VPN's own port
+	ByOrg      = "own org"  // the sender is the org's own, and it stays there
 	ByDefault  = "default"  // no rule spoke: in denied, out allowed
 	ByNoExit   = "no exit"  // the org has no public address to be seen from
 )
@@ -49,8 +50,17 @@ type Verdict struct {
 // sender. So a service opens its port by itself, and only a deny before it
 // closes it. Out: the first rule decides, and without one it passes.
 //
+// The org's own machines and devices aren't strangers: neither rules nor
+// sources are asked about what they send to its services and networks. Devices
+// get nothing else: the VPN leads to no Internet.
+//
 // A rule in with a destination speaks of the services that have a node in it.
 func (o *Org) Judge(f Flow) Verdict {
+	if o.own(f.Source) {
+		if v, ok := o.judgeOwn(f); ok {
+			return v
+		}
+	}
 	if f.Direction == DirectionOut {
 		return o.judgeOut(f)
 	}
@@ -90,7 +100,59 @@ func (o *Org) Judge(f Flow) Verdict {
 	return v
 }
 
+// judgeOwn judges what stays within the org, whichever way it was asked about:
+// what meets one of its services or its networks, and what comes in at anything
+// else of it. ok is false for what leaves the org.
+func (o *Org) judgeOwn(f Flow) (v Verdict, ok bool) {
+	switch s := o.serviceAt(f); {
+	case s != nil && s.Enabled:
+		return Verdict{Pass: true, Ground: ByOrg, Service: s.ID}, true
+	case s != nil:
+		return Verdict{Ground: ByDisabled, Service: s.ID}, true
+	case o.isGateway(f.Destination):
+		// It answers an echo, and offers nothing else.
+		if f.Protocol == "icmp" {
+			return Verdict{Pass: true, Ground: ByOrg}, true
+		}
+		return Verdict{Ground: ByDefault}, true
+	case o.Holds(f.Destination):
+		return Verdict{Pass: true, Ground: ByOrg}, true
+	}
+	return Verdict{Ground: ByDefault}, f.Direction != DirectionOut || o.own(f.Destination) || o.isPublic(f.Destination)
+}
+
+// own says whether the address is a machine's or a device's of the org.
+func (o *Org) own(a netip.Addr) bool {
+	return o.Holds(a) || o.VPN != nil && o.VPN.CIDR != "" && within(o.VPN.CIDR, a)
+}
+
+// isGateway says whether it is the gateway's own in one of the org's networks.
+func (o *Org) isGateway(a netip.Addr) bool {
+	return o.VPN != nil && o.VPN.Address == a.String() ||
+		slices.ContainsFunc(o.Networks, func(n Network) bool { return n.Gateway == a.String() })
+}
+
+// isPublic says whether it is a public address that the org uses: what its
+// machines send there never leaves the gateway.
+func (o *Org) isPublic(a netip.Addr) bool {
+	return o.Outbound == a.String() || o.VPN != nil && o.VPN.PublicIP == a.String() ||
+		slices.ContainsFunc(o.Services, func(s Service) bool { return s.PublicIP == a.String() })
+}
+
+// Holds says whether the address is in one of the org's networks.
+func (o *Org) Holds(a netip.Addr) bool {
+	return slices.ContainsFunc(o.Networks, func(n Network) bool { return n.CIDR != "" && within(n.CIDR, a) })
+}
+
+func within(text string, a netip.Addr) bool {
+	in, ok := contains(text, a)
+	return in && ok
+}
+
 func (o *Org) judgeOut(f Flow) Verdict {
+	if !o.Holds(f.Source) { // a device, or nobody's: only machines send out
+		return Verdict{Ground: ByDefault}
+	}
 	for _, r := range o.Firewall {
 		if r.Direction != DirectionOut || !r.speaksOf(f) {
 			continue

@@ -150,6 +150,9 @@ func Ask(st *models.NetworkState, q Question) (Answer, map[string]string) {
 		return Answer{}, wrong
 	}
 	org := Org(st)
+	if q.Direction == edge.DirectionOut && !org.Holds(f.Source) {
+		return Answer{}, map[string]string{"source": "Enter an address in one of the org's networks: only its machines send out."}
+	}
 	v := org.Judge(f)
 	name := fmt.Sprintf("%s → %s %s/%d", q.Source, q.Destination, q.Protocol, q.Port)
 	if q.Protocol == "icmp" {
@@ -183,6 +186,11 @@ func Reason(st *models.NetworkState, v edge.Verdict) string {
 		return "is refused, by " + rule + "."
 	case edge.ByService:
 		return "passes: " + service + " opens this port to this source."
+	case edge.ByOrg:
+		if v.Service == "" {
+			return "passes: it stays within the org's own networks, where no rule is asked."
+		}
+		return "passes: " + service + " is open to the org's own machines and VPN devices, whatever rules and sources say."
 	case edge.BySources:
 		return "is refused: " + service + " doesn't list this source" + spared + "."
 	case edge.ByDisabled:

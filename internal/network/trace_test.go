@@ -160,6 +160,12 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 		if got := r.first(network.TraceFirewall, "by rule 1"); got.First.Rule != deny.ID {
 			t.Errorf("the rule is %q, want %q", got.First.Rule, deny.ID)
 		}
+		// The org's own machine is asked about as the kernel does: not at all.
+		r.source = m.Address
+		if own := step(network.Walk(r.facts()), network.TraceFirewall); own.State != network.StepOK || !strings.Contains(own.Text, "own machines") {
+			t.Errorf("the firewall for a machine of the org: %+v", own)
+		}
+		r.source = "203.0.113.9"
 		r.change(func(w *models.Writer) error { return w.DeleteRule(deny.ID) })
 		r.report(nil)
 		r.first(network.TraceFirewall, "doesn't list this source")
