@@ -15,7 +15,7 @@ import (
 // Firewall is the org's rules, and what they would do.
 func (h *Network) Firewall(c echo.Context, scope *models.Scope) error {
 	in := query(c)
-	p := views.FirewallProps{Form: views.RuleForm{Direction: "in", Protocol: "tcp", Allow: true, Enabled: true}}
+	p := views.FirewallProps{Form: views.NewRuleForm()}
 	if in.values.Get("ask") == "" {
 		return h.firewall(c, scope, http.StatusOK, p)
 	}
@@ -130,6 +130,8 @@ func (h *Network) ChangeRule(c echo.Context, scope *models.Scope) error {
 	return h.ruleDone(c, scope, views.FirewallProps{Editing: rule, Form: typed}, err, "The rule is changed.")
 }
 
+const nowhere = "Say where the rule goes: up, down, or a position from 1 on."
+
 // MoveRule puts a rule elsewhere: up, down, or to a position.
 func (h *Network) MoveRule(c echo.Context, scope *models.Scope) error {
 	rule, err := id[models.RuleID](c, "firewall rule")
@@ -154,13 +156,19 @@ func (h *Network) MoveRule(c echo.Context, scope *models.Scope) error {
 			to = r.Position - 1
 		case "down":
 			to = r.Position + 1
-		default:
+		case "":
 			if to == 0 {
-				return models.Invalid(map[string]string{"to": "Say where the rule goes: up, down, or a position."})
+				return models.Invalid(map[string]string{"to": nowhere})
 			}
+		default:
+			return models.Invalid(map[string]string{"to": nowhere})
 		}
 		return w.MoveRule(rule, max(to, 1))
 	})
+	if errors.Is(err, models.ErrInvalid) { // no field of the page's: dragged, or typed by hand
+		p := views.FirewallProps{Form: views.NewRuleForm(), Problem: models.FieldsOf(err)["to"]}
+		return h.firewall(c, scope, http.StatusUnprocessableEntity, p)
+	}
 	if err != nil {
 		return err
 	}

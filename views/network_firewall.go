@@ -13,6 +13,11 @@ type RuleForm struct {
 	Allow, Enabled                                       bool
 }
 
+// NewRuleForm is the form for another rule.
+func NewRuleForm() RuleForm {
+	return RuleForm{Direction: "in", Protocol: "tcp", Allow: true, Enabled: true}
+}
+
 // RuleFormOf is a rule as its form has it.
 func RuleFormOf(r models.RuleRow) RuleForm {
 	f := RuleForm{Direction: r.Direction, Outside: r.Outside, Protocol: r.Protocol, Ports: ports(r.FirewallRule), Comment: r.Comment, Allow: r.Allow, Enabled: r.Enabled}

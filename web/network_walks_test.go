@@ -66,7 +66,13 @@ func TestFirewallRuleMovesByItsButtons(t *testing.T) {
 		}
 		mustStatus(t, "another org's", p.as("admin@globex.example").post("/orgs/globex/network/firewall/"+one+"/move", url.Values{"by": {"up"}}).Code, http.StatusNotFound, "")
 		mustStatus(t, "an auditor", p.as("auditor@acme.example").post(page+"/"+one+"/move", url.Values{"by": {"up"}}).Code, http.StatusForbidden, "")
-		mustStatus(t, "nowhere", admin.post(page+"/"+one+"/move", url.Values{}).Code, http.StatusUnprocessableEntity, "")
+		for _, bad := range []url.Values{{}, {"by": {""}}, {"by": {"sideways"}}, {"by": {"sideways"}, "to": {"1"}}, {"to": {"-1"}}, {"to": {"0"}}, {"to": {"first"}}, {"to": {"999999"}}} {
+			w := admin.post(page+"/"+two+"/move", bad)
+			mustStatus(t, "nowhere: "+bad.Encode(), w.Code, http.StatusUnprocessableEntity, "")
+			if body := w.Body.String(); !strings.Contains(body, "Say where the rule goes") && !strings.Contains(body, "Enter a whole number") {
+				t.Errorf("%s is refused without words", bad.Encode())
+			}
+		}
 		if got := order(); !slices.Equal(got, []string{three, one, two}) {
 			t.Errorf("moved by somebody who may not: %v", got)
 		}
