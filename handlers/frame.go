@@ -83,10 +83,6 @@ func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Re
 	}
 	frame.Org, frame.Role, frame.Look = scope.Org(), scope.Role(), scope.Look()
 	frame.Consoles = scope.Can(models.ConsoleManage)
-	if whole && frame.Look != nil { // the page doesn't outlast the look
-		left := int(time.Until(frame.Look.ExpiresAt).Seconds()) + 1
-		c.Response().Header().Set("Refresh", strconv.Itoa(max(left, 1))+"; url="+views.ProviderOrgURL(frame.Org.Slug))
-	}
 	err := scope.Read(c.Request().Context(), func(r *models.Reader) error {
 		if whole {
 			var err error
@@ -96,6 +92,10 @@ func (f frames) page(c echo.Context, scope *models.Scope, look func(r *models.Re
 		}
 		return look(r)
 	})
+	if err == nil && whole && frame.Look != nil { // the page doesn't outlast the look; what failed leaves no trace in the headers
+		left := int(time.Until(frame.Look.ExpiresAt).Seconds()) + 1
+		c.Response().Header().Set("Refresh", strconv.Itoa(max(left, 1))+"; url="+views.ProviderOrgURL(frame.Org.Slug))
+	}
 	return frame, err
 }
 

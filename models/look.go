@@ -153,14 +153,15 @@ func (p *Provider) StartLook(ctx context.Context, slug, reason string, minutes i
 // EndLook ends the session's look into an org, if it lasts.
 func (p *Provider) EndLook(ctx context.Context, slug string) error {
 	return p.db.changing(ctx, scopeValue{all: true}, p.actor, true, func(w *Writer) error {
-		var row orgRow
-		if err := w.tx.Take(&row, "slug = ?", slug).Error; err != nil {
-			return absent(err, "org")
-		}
 		var look Look
-		err := w.tx.Take(&look, "org_id = ? AND session_id = ? AND ended_at IS NULL", row.ID, p.actor.SessionID).Error
+		err := w.tx.Take(&look, "org_id = (?) AND session_id = ? AND ended_at IS NULL",
+			w.tx.Model(&orgRow{}).Select("id").Where("slug = ?", slug), p.actor.SessionID).Error
 		if err != nil {
 			return absent(err, "look")
+		}
+		var row orgRow
+		if err := w.tx.Take(&row, "id = ?", look.OrgID).Error; err != nil {
+			return err
 		}
 		return w.endLook(look, row.org(), ActionLookEnd)
 	})

@@ -11,7 +11,7 @@ import (
 
 // fuzzed is the portal that a fuzzing process tries, made once for all inputs:
 // whatever they do to it, it has to go on.
-func fuzzed(f *testing.F) *matrix { f.Helper(); return newMatrix(f, testkit.SQLiteURL(f), actors) }
+func fuzzed(f *testing.F) *matrix { f.Helper(); return newMatrix(f, testkit.SQLiteURL(f)) }
 
 // whole says what is half-made: a machine that is being built without a task,
 // a task without steps, one held without an address, a bar that is wrong.

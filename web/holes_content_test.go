@@ -123,7 +123,7 @@ func TestHoleSQLInAFilter(t *testing.T) {
 			if kind == "postgres" {
 				address = testkit.PostgresURL
 			}
-			m := newMatrix(t, address(t), actors)
+			m := newMatrix(t, address(t))
 			theirs, _ := m.id("machines", true, acmeAdmin, "foreign")
 			for _, r := range m.p.server.routes {
 				if r.method != http.MethodGet || strings.HasSuffix(r.path, "/events") || (r.door != doorOrg && r.door != doorProvider) {

@@ -76,7 +76,7 @@ func (m *matrix) written() (n int) {
 	return n
 }
 
-func lite(t testing.TB) *matrix { t.Helper(); return newMatrix(t, testkit.SQLiteURL(t), actors) }
+func lite(t testing.TB) *matrix { t.Helper(); return newMatrix(t, testkit.SQLiteURL(t)) }
 
 func TestHoleForgedWriteFromAnotherSite(t *testing.T) {
 	t.Parallel()

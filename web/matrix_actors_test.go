@@ -16,30 +16,31 @@ type actor struct {
 	name  string
 	email string // "" for nobody
 	enter func(m *matrix, email string) func(*http.Request)
-	// everywhere: asked on PostgreSQL as well.
-	everywhere bool
 }
 
 // actors are all kinds of people and programs that may knock. acme is the org
 // whose things the matrix asks for; globex is another one.
 var actors = []actor{
-	{name: "anonymous", enter: (*matrix).nobody, everywhere: true},
-	{name: "admin", email: "admin@acme.example", enter: (*matrix).session, everywhere: true},
+	{name: "anonymous", enter: (*matrix).nobody},
+	{name: "admin", email: "admin@acme.example", enter: (*matrix).session},
 	{name: "user", email: "user@acme.example", enter: (*matrix).session},
-	{name: "auditor", email: "auditor@acme.example", enter: (*matrix).session, everywhere: true},
-	{name: "other-admin", email: "admin@globex.example", enter: (*matrix).session, everywhere: true},
+	{name: "auditor", email: "auditor@acme.example", enter: (*matrix).session},
+	{name: "other-admin", email: "admin@globex.example", enter: (*matrix).session},
 	{name: "other-user", email: "user@globex.example", enter: (*matrix).session},
 	{name: "other-auditor", email: "auditor@globex.example", enter: (*matrix).session},
 	{name: "both", email: "both@acme.example", enter: (*matrix).session},
 	{name: "no-org", email: "lonely@acme.example", enter: (*matrix).session},
 	{name: "suspended-org", email: "user@sleepy.example", enter: (*matrix).session},
 	{name: "disabled", email: "disabled@acme.example", enter: (*matrix).session},
-	{name: "operator", email: "operator@provider.example", enter: (*matrix).session, everywhere: true},
+	{name: "operator", email: "operator@provider.example", enter: (*matrix).session},
 	{name: "provider-auditor", email: "auditor@provider.example", enter: (*matrix).session},
+	{name: "operator-looking", email: "looking@provider.example", enter: (*matrix).looking},
+	{name: "operator-looked", email: "looked@provider.example", enter: (*matrix).looked},
+	{name: "provider-auditor-looking", email: "looking-auditor@provider.example", enter: (*matrix).looking},
 	{name: "revoked-session", email: "admin@acme.example", enter: (*matrix).revokedSession},
 	{name: "expired-session", email: "admin@acme.example", enter: (*matrix).expiredSession},
 	{name: "idle-session", email: "admin@acme.example", enter: (*matrix).idleSession},
-	{name: "token-admin", email: "admin@acme.example", enter: tokenAs("acme", models.RoleAdmin), everywhere: true},
+	{name: "token-admin", email: "admin@acme.example", enter: tokenAs("acme", models.RoleAdmin)},
 	{name: "token-user", email: "admin@acme.example", enter: tokenAs("acme", models.RoleUser)},
 	{name: "token-auditor", email: "admin@acme.example", enter: tokenAs("acme", models.RoleAuditor)},
 	{name: "token-demoted", email: "auditor@acme.example", enter: (*matrix).demotedToken},
@@ -48,6 +49,7 @@ var actors = []actor{
 	{name: "token-revoked", email: "admin@acme.example", enter: (*matrix).revokedToken},
 	{name: "token-expired", email: "admin@acme.example", enter: (*matrix).expiredToken},
 	{name: "token-disabled", email: "disabled@acme.example", enter: tokenAs("acme", models.RoleUser)},
+	{name: "gateway", enter: (*matrix).gateway},
 }
 
 // people adds those that testkit's World lacks.
@@ -64,10 +66,17 @@ func (m *matrix) people() {
 		"user@sleepy.example":      {sleepy.ID: models.RoleAdmin},
 		"disabled@acme.example":    {m.p.Acme.ID: models.RoleUser},
 		"auditor@provider.example": {},
+		// Who looks is a person apart: signing others out is each one's own affair.
+		"looking@provider.example":         {},
+		"looked@provider.example":          {},
+		"looking-auditor@provider.example": {},
 	} {
 		u := models.User{Email: email, Name: email}
-		if email == "auditor@provider.example" {
+		switch {
+		case strings.HasSuffix(email, "auditor@provider.example"):
 			u.ProviderRole = models.RoleProviderAuditor
+		case strings.HasSuffix(email, "@provider.example"):
+			u.ProviderRole = models.RoleOperator
 		}
 		if u, err = m.p.System.PutUser(ctx, u); err != nil {
 			t.Fatal(err)
@@ -145,6 +154,41 @@ func (m *matrix) expiredSession(email string) func(*http.Request) {
 func (m *matrix) idleSession(email string) func(*http.Request) {
 	_, enter := m.sessionOf(email, models.Now().AddDate(0, 0, -1), models.Now().AddDate(0, 0, 1))
 	return enter
+}
+
+// look lets a session of the provider's look into acme, and into no other org.
+func (m *matrix) look(email string) (models.Look, func(*http.Request)) {
+	who, enter := m.sessionOf(email, models.Now().Add(time.Hour), models.Now().AddDate(0, 0, 1))
+	provider, err := m.p.System.Provider(who)
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	look, err := provider.StartLook(context.Background(), "acme", "ticket 4711", 60)
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return look, enter
+}
+
+func (m *matrix) looking(email string) func(*http.Request) {
+	_, enter := m.look(email)
+	return enter
+}
+
+// looked is in the same session still, and the look's time is over.
+func (m *matrix) looked(email string) func(*http.Request) {
+	look, enter := m.look(email)
+	m.exec("UPDATE provider_looks SET started_at = '2020-01-01 00:00:00.000000+00:00', expires_at = '2020-01-01 01:00:00.000000+00:00' WHERE id = '" + string(look.ID) + "'")
+	return enter
+}
+
+// gateway comes with an edge's own token, which opens the edges' door alone.
+func (m *matrix) gateway(string) func(*http.Request) {
+	_, token, err := m.operator().AddEdge(context.Background(), m.name(), nil)
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return bearer(token)
 }
 
 // token stores one and says that it was used just now, and for a while.
