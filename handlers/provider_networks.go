@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,10 +14,18 @@ import (
 
 // Networks is what networks are made of: VLANs per cloud, and public IPs.
 func (h *Provider) Networks(c echo.Context, provider *models.Provider) error {
-	return h.networks(c, provider, nil, nil, nil)
+	return h.networks(c, provider, networkForms{}, nil)
 }
 
-func (h *Provider) networks(c echo.Context, provider *models.Provider, vlans, ranges *views.Form, cause error) error {
+// networkForms are those of the page of which at most one comes back.
+type networkForms struct {
+	vlans, ranges, price *views.Form
+	priced               models.PublicIPRangeID // whose price was typed
+}
+
+func (f networkForms) sent() *views.Form { return cmp.Or(f.vlans, f.ranges, f.price) }
+
+func (h *Provider) networks(c echo.Context, provider *models.Provider, forms networkForms, cause error) error {
 	p := views.ProviderNetworksProps{CanWrite: provider.Can(models.ProviderWrite)}
 	ctx := c.Request().Context()
 	var err error
@@ -31,22 +41,23 @@ func (h *Provider) networks(c echo.Context, provider *models.Provider, vlans, ra
 	if p.Frame, err = h.at(c, views.EntryNetworks); err != nil {
 		return err
 	}
-	status, filled := http.StatusOK, vlans
-	if ranges != nil {
-		filled = ranges
-	}
+	status := http.StatusOK
 	if cause != nil {
+		known := func(r models.PublicIPRangeUse) bool { return r.ID == forms.priced }
+		if forms.price != nil && !slices.ContainsFunc(p.Ranges, known) {
+			return models.ErrNotFound
+		}
 		var again bool
-		if status, again = refused(c, *filled, cause, &p.Frame); !again {
+		if status, again = refused(c, *forms.sent(), cause, &p.Frame); !again {
 			return cause
 		}
 	}
-	if vlans != nil {
-		p.VLANForm = *vlans
+	for form, typed := range map[*views.Form]*views.Form{&p.VLANForm: forms.vlans, &p.RangeForm: forms.ranges, &p.PriceForm: forms.price} {
+		if typed != nil {
+			*form = *typed
+		}
 	}
-	if ranges != nil {
-		p.RangeForm = *ranges
-	}
+	p.Priced = forms.priced
 	return Render(c, status, views.ProviderNetworks(p))
 }
 
@@ -62,7 +73,7 @@ func (h *Provider) AddVLANs(c echo.Context, provider *models.Provider) error {
 		_, err = provider.AddVLANRange(c.Request().Context(), v)
 	}
 	if err != nil {
-		return h.networks(c, provider, &f, nil, err)
+		return h.networks(c, provider, networkForms{vlans: &f}, err)
 	}
 	return h.leave(c, views.ProviderNetworksURL, ui.Good, "The VLANs are added.")
 }
@@ -89,7 +100,7 @@ func (h *Provider) AddRange(c echo.Context, provider *models.Provider) error {
 		_, err = provider.AddPublicIPRange(c.Request().Context(), r)
 	}
 	if err != nil {
-		return h.networks(c, provider, nil, &f, err)
+		return h.networks(c, provider, networkForms{ranges: &f}, err)
 	}
 	return h.leave(c, views.ProviderNetworksURL, ui.Good, r.Name+" is added.")
 }
@@ -109,8 +120,8 @@ func (h *Provider) PriceRange(c echo.Context, provider *models.Provider) error {
 	if err = faulty(f); err == nil {
 		err = provider.ChangePublicIPRange(c.Request().Context(), rangeID, &price, nil)
 	}
-	if models.CodeOf(err) == models.CodeInvalid && !scripted(c) {
-		return h.networks(c, provider, nil, &views.Form{Values: map[string]string{}, Problems: map[string]string{}}, err)
+	if models.CodeOf(err) == models.CodeInvalid {
+		return h.networks(c, provider, networkForms{price: &f, priced: rangeID}, err)
 	}
 	return h.moved(c, views.ProviderNetworksURL, "The price is changed.", err)
 }

@@ -148,3 +148,40 @@ func TestForeignTemplateIsAnInventedOne(t *testing.T) {
 		}
 	})
 }
+
+func TestRefusedPriceComesBackInItsDialog(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, testkit.SQLite(t))
+	b := p.as("operator@provider.example")
+	provider, err := p.System.Provider(b.who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := provider.AddPublicIPRange(t.Context(), models.PublicIPRange{Name: "east", FirstAddress: "198.51.100.1", LastAddress: "198.51.100.2", PricePerHourMicros: 4000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typed := range []string{"a lot", "-1", ""} {
+		answer := b.post("/provider/networks/ranges/"+string(r.ID), url.Values{"price": {typed}})
+		page := answer.Body.String()
+		_, dialog, shown := strings.Cut(page, `id="ask-price-`+string(r.ID)+`"`)
+		dialog, _, _ = strings.Cut(dialog, "</dialog>")
+		if answer.Code != http.StatusUnprocessableEntity || !shown {
+			t.Fatalf("%q: %d", typed, answer.Code)
+		}
+		for _, want := range []string{"data-dialog-shown", `value="` + typed + `"`, "Enter a price per hour", `aria-invalid="true"`} {
+			if !strings.Contains(dialog, want) {
+				t.Errorf("%q: the dialog lacks %s", typed, want)
+			}
+		}
+		if answer := b.post("/provider/networks/ranges/"+models.NewID[string](), url.Values{"price": {typed}}); answer.Code != http.StatusNotFound {
+			t.Errorf("%q for a range that isn't there: %d", typed, answer.Code)
+		}
+	}
+	if answer := b.post("/provider/networks/ranges/"+string(r.ID), url.Values{"price": {"0.02"}}); answer.Code != http.StatusSeeOther {
+		t.Errorf("a good one: %d", answer.Code)
+	}
+	if page := b.get("/provider/networks").Body.String(); strings.Contains(page, "data-dialog-shown") || !strings.Contains(page, `value="0.02"`) {
+		t.Error("the new price isn't shown")
+	}
+}
