@@ -100,12 +100,12 @@ func playScreen(ctx context.Context, _ json.RawMessage) (any, error) {
 }
 
 // What a screen says, as it goes out with frames and without: made once for
-// all connections.
+// all connections, and not in the processes that only pass it on.
 var (
-	wholeFrame     = update(screenWidth, screenHeight)
-	smallRectangle = update(5, 5)
-	framedFrame    = sync.OnceValue(func() []byte { return frames(wholeFrame, binaryFrame, false) })
-	framedSmall    = frames(smallRectangle, binaryFrame, false)
+	wholeFrame     = sync.OnceValue(func() []byte { return update(screenWidth, screenHeight) })
+	smallRectangle = sync.OnceValue(func() []byte { return update(5, 5) })
+	framedFrame    = sync.OnceValue(func() []byte { return frames(wholeFrame(), binaryFrame, false) })
+	framedSmall    = sync.OnceValue(func() []byte { return frames(smallRectangle(), binaryFrame, false) })
 )
 
 // showScreen greets, then answers each request.
@@ -116,7 +116,7 @@ func showScreen(s *stream) {
 	}
 	frame, rectangle := wholeFrame, smallRectangle
 	if s.framed {
-		frame, rectangle = framedFrame(), framedSmall
+		frame, rectangle = framedFrame, framedSmall
 	}
 	for {
 		kind, err := s.take(1)
@@ -130,7 +130,7 @@ func showScreen(s *stream) {
 		if _, err := s.take(length - 1); err != nil {
 			return
 		}
-		if s.write(answer) != nil {
+		if s.write(answer()) != nil {
 			return
 		}
 	}

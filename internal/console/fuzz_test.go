@@ -55,7 +55,7 @@ func newWires(f *testing.F) *wires {
 		}
 		short := production
 		short.linger, short.read, short.write = 50*time.Millisecond, 2*time.Second, 2*time.Second
-		c := &socket{timing: short, large: &w.large, client: client, cancel: func() {}, greet: func(*socket) {}}
+		c := &socket{timing: short, large: &w.large, client: client, cancel: func() {}, greet: func() {}}
 		c.takeLine()
 		if w.view {
 			c.filter = &viewFilter{}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ func (s *Service) guard(ctx context.Context) {
 	defer stop()
 	round := time.NewTicker(s.timing.recheck)
 	defer round.Stop()
+	var turn <-chan time.Time // of machines that have to wait for theirs
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,6 +27,15 @@ func (s *Service) guard(ctx context.Context) {
 			s.look(ctx, gather(c, changes))
 		case <-round.C:
 			s.recheck(ctx, s.sockets())
+			continue
+		case <-s.watched.wake:
+		case <-turn:
+		}
+		machines, again := s.watched.take(time.Now(), s.timing.gather)
+		s.lookAt(ctx, machines)
+		turn = nil
+		if again > 0 {
+			turn = time.After(again)
 		}
 	}
 }
@@ -45,33 +56,33 @@ func gather(first models.Change, changes <-chan models.Change) []models.Change {
 	}
 }
 
-// look sees to the sockets that the changes concern, each once.
+// look sees to the sockets that the changes concern, each once; where it is
+// about who has a console open, in the machine's turn.
 func (s *Service) look(ctx context.Context, changes []models.Change) {
-	concerned := map[*socket]bool{} // and whether who else looks has changed
+	concerned := map[*socket]bool{}
 	for _, c := range changes {
+		if c.Kind == "console" {
+			s.watched.ask(models.MachineID(c.ID))
+			continue
+		}
 		for _, k := range s.concerned(c) {
-			concerned[k] = concerned[k] || c.Kind == "console" || c.Kind == "all"
+			concerned[k] = true
+			if c.Kind == "all" {
+				s.watched.ask(k.record.MachineID)
+			}
 		}
 	}
-	var check, show []*socket
-	for k, others := range concerned {
-		check = append(check, k)
-		if others {
-			show = append(show, k)
-		}
-	}
-	s.recheck(ctx, check)
-	s.showViewers(ctx, show)
+	s.recheck(ctx, slices.Collect(maps.Keys(concerned)))
 }
 
 // concerned lists the sockets that a change may end.
 func (s *Service) concerned(c models.Change) []*socket {
 	var hit func(k *socket) bool
 	switch c.Kind {
-	case "machine", "console":
-		hit = func(k *socket) bool { return string(k.ticket.MachineID) == c.ID }
+	case "machine":
+		hit = func(k *socket) bool { return string(k.record.MachineID) == c.ID }
 	case "session", "token":
-		hit = func(k *socket) bool { return string(k.ticket.SessionID) == c.ID }
+		hit = func(k *socket) bool { return string(k.record.SessionID) == c.ID }
 	case "member", "user", "org", "all": // rare: look at everybody
 		hit = func(*socket) bool { return true }
 	default:
@@ -97,7 +108,7 @@ func (s *Service) recheck(ctx context.Context, sockets []*socket) {
 	}
 	ids := make([]models.ConsoleSessionID, 0, len(sockets))
 	for _, c := range sockets {
-		ids = append(ids, c.session)
+		ids = append(ids, c.record.ID)
 	}
 	looking, cancel := context.WithTimeout(ctx, s.timing.blind/3)
 	defer cancel()
@@ -110,7 +121,7 @@ func (s *Service) recheck(ctx context.Context, sockets []*socket) {
 			continue
 		}
 		c.confirmed = time.Now()
-		s.judge(c, standings[c.session])
+		s.judge(c, standings[c.record.ID])
 	}
 }
 
@@ -127,26 +138,5 @@ func (s *Service) judge(c *socket, st models.ConsoleStanding) {
 		go c.endBy(endClosedBy, &notice{Kind: st.Asked, By: st.AskedBy, Text: st.AskedBy + " has closed this console."})
 	case st.Ended:
 		go c.end(endResumed)
-	}
-}
-
-// showViewers tells the pages who has their machines' consoles open.
-func (s *Service) showViewers(ctx context.Context, sockets []*socket) {
-	machines := map[models.MachineID][]*socket{}
-	for _, c := range sockets {
-		if c.talk.heard.Load() {
-			machines[c.ticket.MachineID] = append(machines[c.ticket.MachineID], c)
-		}
-	}
-	for machine, list := range machines {
-		looking, cancel := context.WithTimeout(ctx, s.timing.blind/3)
-		rows, err := s.system.ConsoleViewers(looking, list[0].ticket.OrgID, machine)
-		cancel()
-		if err != nil {
-			return // told with the next change, or not: they only want to know
-		}
-		for _, c := range list {
-			go c.show(rows) // may wait for a stuck browser
-		}
 	}
 }

@@ -66,8 +66,9 @@ func (h *hypervisor) answer(f http.HandlerFunc) {
 }
 
 type screenSocket struct {
-	conn *websocket.Conn
-	got  chan []byte // messages from the portal; closed at the end
+	conn    *websocket.Conn
+	got     chan []byte // messages from the portal; closed at the end
+	offered string      // WebSocket extensions
 }
 
 func newHypervisor(t *testing.T) *hypervisor {
@@ -93,7 +94,7 @@ func newHypervisor(t *testing.T) *hypervisor {
 		if h.onPing != nil {
 			conn.SetPingHandler(func(data string) error { return h.onPing(conn, data) })
 		}
-		s := &screenSocket{conn: conn, got: make(chan []byte, 1024)}
+		s := &screenSocket{conn: conn, got: make(chan []byte, 1024), offered: r.Header.Get("Sec-WebSocket-Extensions")}
 		_ = conn.WriteMessage(websocket.BinaryMessage, []byte(greeting))
 		h.sockets <- s
 		defer close(s.got)

@@ -39,6 +39,7 @@ type picture struct {
 	pieces       []piece  // of the buffer, that are picture
 	out          [][]byte // the message that is being written
 	taken        int      // bytes since a write last took long
+	early        int      // bytes in small that came along with the handshake
 	kept         int      // bytes at the buffer's begin that wait for more
 
 	heard   time.Time // when the hypervisor last said something
@@ -49,9 +50,10 @@ type picture struct {
 // fromHypervisor relays the picture, and says why it stopped.
 func (c *socket) fromHypervisor() ending {
 	p := &picture{
-		c: c, from: c.upstream.from(), small: make([]byte, headMax+smallBuffer), heard: time.Now(),
+		c: c, from: c.upstream.conn, small: make([]byte, smallBuffer), heard: time.Now(),
 		quiet: deadline{set: c.upstream.conn.SetReadDeadline},
 	}
+	p.early = c.upstream.early(p.small[headMax:])
 	p.frames.control = p.control
 	defer p.shrink()
 	for {
@@ -75,6 +77,10 @@ func (c *socket) fromHypervisor() ending {
 
 // read returns the buffer up to what has come, its first headMax bytes spare.
 func (p *picture) read() ([]byte, error) {
+	if n := p.early; n > 0 {
+		p.early = 0
+		return p.small[:headMax+n], nil
+	}
 	for {
 		p.await()
 		b := p.small

@@ -18,7 +18,7 @@ const (
 	// time, and there may be thousands. A live byte costs two, for the collector
 	// lets garbage of the same size grow beside it.
 	smallBuffer = 2 << 10
-	inputBuffer = textMax + 1
+	inputBuffer = 1 << 10
 	// largeBuffer is borrowed for what is bigger. Most of what a large piece
 	// costs is waking who waits for it, so fewer and larger ones cost less: the
 	// portal's CPU per GB was 0.53 s with 64 KiB, 0.47 s with 128 and more.
@@ -73,7 +73,7 @@ func (c *socket) fromBrowser() ending {
 		case kind == websocket.TextMessage: // the page's own channel: none of it is for the hypervisor
 			var first bool
 			if first, refused = c.hear(r, small); first {
-				go c.greet(c) // asks the database
+				c.greet()
 			}
 			c.alive()
 		default:

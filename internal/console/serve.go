@@ -84,13 +84,14 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		dismiss(client, e, s.timing.linger)
 		return
 	}
-	lasting, c := s.newSocket(client, session.ID, grant.Ticket)
+	asking, c := s.newSocket(client, session)
 	s.keep(c)
+	actor, object := grant.Actor, grant.Machine.Object() // the rest of the grant would stay as long as the console
 	end := func() {
 		s.forget(c)
-		s.record(context.WithoutCancel(lasting), c, session, grant)
+		s.record(context.Background(), c, actor, object)
 	}
-	if !s.connect(lasting, c, grant.Machine) { //nolint:contextcheck // the socket outlives its request
+	if !s.connect(asking, c, grant.Machine) { //nolint:contextcheck // the socket outlives its request
 		end()
 		return
 	}
@@ -184,21 +185,21 @@ func (s *Service) reach(ctx context.Context, m models.Machine) (*upstream, endin
 
 // record ends the console in the database. It tries for a while: a console
 // that stays open there takes from the org's quota until it counts as lost.
-func (s *Service) record(ctx context.Context, c *socket, session models.ConsoleSession, grant models.ConsoleGrant) {
+func (s *Service) record(ctx context.Context, c *socket, actor models.Actor, machine models.Object) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	e := c.reason()
 	for pause := 100 * time.Millisecond; ; pause *= 2 {
-		err := s.system.CloseConsole(ctx, session, grant.Actor, grant.Machine.Object(), e.text, c.in.Load(), c.out.Load())
+		err := s.system.CloseConsole(ctx, c.record, actor, machine, e.text, c.in.Load(), c.out.Load())
 		if err == nil {
 			break
 		}
-		s.log.WarnContext(ctx, "can't record the end of a console", "console", session.ID, "error", err)
+		s.log.WarnContext(ctx, "can't record the end of a console", "console", c.record.ID, "error", err)
 		if !wait(ctx, pause) {
 			return
 		}
 	}
-	s.log.InfoContext(ctx, "console closed", "console", session.ID, "machine", session.MachineID,
+	s.log.InfoContext(ctx, "console closed", "console", c.record.ID, "machine", c.record.MachineID,
 		"reason", e.text, "bytes_in", c.in.Load(), "bytes_out", c.out.Load())
 }
 

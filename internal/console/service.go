@@ -50,6 +50,7 @@ type timing struct {
 	again   time.Duration // before a second try of a hypervisor that refused
 	recheck time.Duration // between two looks at whether a socket may stay
 	blind   time.Duration // that a socket stays when the look fails
+	gather  time.Duration // between two looks at who has a machine's console open
 	linger  time.Duration // for a closed browser to take notice
 	report  time.Duration // between two notes of what sockets have carried
 	present time.Duration // at least, between two notes of which sockets are open
@@ -59,7 +60,7 @@ type timing struct {
 var production = timing{
 	ping: 15 * time.Second, read: 45 * time.Second, write: 20 * time.Second,
 	decide: 15 * time.Second, acquire: 20 * time.Second, dial: 10 * time.Second, again: 250 * time.Millisecond,
-	recheck: 3 * time.Second, blind: 30 * time.Second,
+	recheck: 3 * time.Second, blind: 30 * time.Second, gather: 250 * time.Millisecond,
 	linger: 2 * time.Second,
 	report: 5 * time.Second, present: 4 * time.Second, silent: 3 * time.Minute,
 }
@@ -76,6 +77,7 @@ type Service struct {
 	large    largeBuffers
 	rates    rates
 	hosts    hosts
+	watched  watched
 
 	mu       sync.Mutex
 	ready    bool // Run has closed what an earlier life of this node left
@@ -98,9 +100,10 @@ func New(system *models.System, screens Screens, o Options) *Service {
 	o.Limits = o.Limits.orDefault()
 	s := &Service{
 		system: system, screens: screens, options: o, timing: production, log: o.Logger,
-		rates: rates{buckets: map[string]*bucket{}},
-		hosts: hosts{dials: o.Limits.DialsPerHost, known: map[string]*host{}},
-		live:  map[*socket]struct{}{},
+		rates:   rates{buckets: map[string]*bucket{}},
+		hosts:   hosts{dials: o.Limits.DialsPerHost, known: map[string]*host{}},
+		watched: newWatched(),
+		live:    map[*socket]struct{}{},
 	}
 	// An idle socket keeps one read buffer, beside its relays' two, and no write
 	// buffer.
@@ -160,7 +163,7 @@ func (s *Service) report(ctx context.Context) {
 		now := map[models.ConsoleSessionID]models.ConsoleTraffic{}
 		all := time.Since(present) >= s.timing.present
 		for _, c := range s.sockets() {
-			t := models.ConsoleTraffic{ID: c.session, In: c.in.Load(), Out: c.out.Load()}
+			t := models.ConsoleTraffic{ID: c.record.ID, In: c.in.Load(), Out: c.out.Load()}
 			now[t.ID] = t
 			if all {
 				ids = append(ids, t.ID)

@@ -20,42 +20,42 @@ import (
 // browser, frees the hypervisor and wakes the relays; the goroutine of run
 // then waits for the browser to take notice.
 type socket struct {
-	session models.ConsoleSessionID
-	ticket  models.ConsoleTicket
+	record  models.ConsoleSession
 	timing  timing
 	large   *largeBuffers
 	client  *websocket.Conn // reads; what is written goes past it
 	line    *line
-	filter  *viewFilter   // nil: input goes through
-	greet   func(*socket) // the client has sent its first text
+	filter  *viewFilter // nil: input goes through
+	greet   func()      // the client has sent its first text
 	talk    talk
 	present deadline // of the browser's signs of life; fromBrowser's own
 
-	cancel context.CancelFunc // ends what is still being asked for the socket
-
 	confirmed time.Time // when guard last found the socket allowed; guard's own
+	told      uint64    // which list of viewers it was last told, hashed; guard's own
 
 	in, out atomic.Int64 // bytes from and to the browser
 
 	mu       sync.Mutex
+	cancel   context.CancelFunc // ends what is still being asked for the socket; nil once it is attached
 	ended    *ending
 	upstream *upstream
 	pinger   *time.Timer
 }
 
-// newSocket also returns the context that lasts until the socket's end.
-func (s *Service) newSocket(client *websocket.Conn, session models.ConsoleSessionID, ticket models.ConsoleTicket) (context.Context, *socket) {
+// newSocket also returns the context of what is asked for the socket until it
+// has its other end.
+func (s *Service) newSocket(client *websocket.Conn, record models.ConsoleSession) (context.Context, *socket) {
 	// The request's context ends with the server's, and a socket has to live on
 	// until Drain has told its page where to go; its values hold the request,
 	// for which nobody has a use any more.
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &socket{
-		session: session, ticket: ticket, timing: s.timing, large: &s.large, client: client,
+		record: record, timing: s.timing, large: &s.large, client: client,
 		cancel: cancel, confirmed: time.Now(),
-		greet: func(c *socket) { s.showViewers(ctx, []*socket{c}) },
 	}
+	c.greet = func() { s.watched.ask(c.record.MachineID) }
 	c.takeLine()
-	if ticket.Mode != models.ConsoleOperate {
+	if record.Mode != models.ConsoleOperate {
 		c.filter = &viewFilter{}
 	}
 	return ctx, c
@@ -68,7 +68,8 @@ func (c *socket) takeLine() {
 	c.talk.stuck = deadline{set: c.talk.to.SetWriteDeadline}
 }
 
-// attach gives the socket its other end, unless it has ended meanwhile.
+// attach gives the socket its other end, unless it has ended meanwhile. Of what
+// it took to get there nothing is kept.
 func (c *socket) attach(to *upstream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,6 +78,8 @@ func (c *socket) attach(to *upstream) bool {
 		return false
 	}
 	c.upstream = to
+	c.cancel()
+	c.cancel = nil
 	return true
 }
 
@@ -94,11 +97,13 @@ func (c *socket) endBy(e ending, by *notice) {
 	}
 	c.ended = &e
 	upstream := c.upstream
+	if c.cancel != nil {
+		c.cancel()
+	}
 	if c.pinger != nil {
 		c.pinger.Stop()
 	}
 	c.mu.Unlock()
-	c.cancel()
 	if upstream != nil {
 		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 		_ = upstream.WriteControl(websocket.CloseMessage, bye, time.Now().Add(100*time.Millisecond))

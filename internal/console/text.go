@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"io"
 	"net"
 	"sync"
@@ -16,7 +17,7 @@ import (
 
 const (
 	// textMax bounds a page's text frame; a ping has some 30 bytes.
-	textMax = 1 << 10
+	textMax = inputBuffer - 1
 	// textsPerSecond is how many text frames of a page are answered.
 	textsPerSecond = 10
 )
@@ -44,15 +45,6 @@ type talk struct {
 
 	window time.Time // fromBrowser's own: the second in which texts are counted
 	texts  int
-}
-
-// viewer is somebody who has the console open, as the page is told.
-type viewer struct {
-	ID    models.ConsoleSessionID `json:"id"`
-	Name  string                  `json:"name"`
-	Mode  models.ConsoleMode      `json:"mode"`
-	Since time.Time               `json:"since"`
-	You   bool                    `json:"you,omitempty"`
 }
 
 // notice says that a person ended the socket.
@@ -97,6 +89,23 @@ func (c *socket) say(place *[]byte, what any) {
 	}
 	c.put(func(*talk) { *place = text })
 }
+
+// hand has the page told who has the console open, unless it knows. It does
+// not wait: the browser may be stuck.
+func (c *socket) hand(viewers []byte) {
+	sum := maphash.Bytes(viewersSeed, viewers)
+	if sum == c.told {
+		return
+	}
+	c.told = sum
+	c.talk.mu.Lock()
+	c.talk.viewers = viewers
+	c.talk.some.Store(true)
+	c.talk.mu.Unlock()
+	go c.flush()
+}
+
+var viewersSeed = maphash.MakeSeed()
 
 // ping asks the browser for a sign of life.
 func (c *socket) ping() { c.put(func(t *talk) { t.ping = true }) }
@@ -185,17 +194,4 @@ func (c *socket) takeLeave(e ending, n *notice) {
 	case <-told:
 	case <-timer.C:
 	}
-}
-
-// show tells the page who has the console open. A client that has sent no
-// text would take it for picture.
-func (c *socket) show(rows []models.ConsoleRow) {
-	if !c.talk.heard.Load() {
-		return
-	}
-	list := make([]viewer, 0, len(rows))
-	for _, row := range rows {
-		list = append(list, viewer{ID: row.ID, Name: row.UserName, Mode: row.Mode, Since: row.OpenedAt, You: row.ID == c.session})
-	}
-	c.say(&c.talk.viewers, map[string][]viewer{"viewers": list})
 }

@@ -116,6 +116,7 @@ func TestBadTicketsAreRefused(t *testing.T) {
 		"cut":                    {u, good[:42]},
 		"none":                   {u, ""},
 		"of another session":     {b.user(), good},
+		"of another user":        {b.admin(), good}, // of the same org, who may open the same machine's console
 		"of another org":         {b.person("admin@globex.example", "globex"), good},
 	}
 	for _, c := range cases {

@@ -27,6 +27,10 @@ import (
 
 var errPin = errors.New("the hypervisor's certificate is not the one that vCenter names")
 
+// earlyMost bounds what is read ahead of the handshake's answer. It has room in
+// the picture's first buffer.
+const earlyMost = smallBuffer - headMax
+
 // answerMost bounds the answer to the handshake, most of which gorilla keeps.
 const answerMost = 16 << 10
 
@@ -46,14 +50,15 @@ type upstream struct {
 	wire *wire
 }
 
-// from reads what the hypervisor sends, frames and all, once.
-func (u *upstream) from() io.Reader {
-	early, _ := u.wire.ahead.Peek(u.wire.ahead.Buffered()) // came along with the handshake
-	u.wire.ahead = nil
-	if len(early) == 0 {
-		return u.conn
+// early takes what came along with the handshake's answer, frames and all, once.
+// It is no more than earlyMost.
+func (u *upstream) early(to []byte) int {
+	n := 0
+	if u.wire.ahead.Buffered() > 0 {
+		n, _ = u.wire.ahead.Read(to[:earlyMost])
 	}
-	return io.MultiReader(bytes.NewReader(early), u.conn)
+	u.wire.ahead = nil
+	return n
 }
 
 // wire is the connection as gorilla has it.
@@ -65,7 +70,7 @@ type wire struct {
 }
 
 func newWire(conn net.Conn) *wire {
-	return &wire{Conn: conn, ahead: bufio.NewReaderSize(conn, smallBuffer), write: deadline{set: conn.SetWriteDeadline}}
+	return &wire{Conn: conn, ahead: bufio.NewReaderSize(conn, earlyMost), write: deadline{set: conn.SetWriteDeadline}}
 }
 
 // Read returns no more than the rest of a line, so that nothing behind the
