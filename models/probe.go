@@ -11,6 +11,10 @@ import (
 // at once, and gives a node a few seconds.
 const ProbePatience = 20 * time.Second
 
+// ProbeFresh is how long an answer counts: a node may come and go at any time,
+// and nobody tells of one without a health check.
+const ProbeFresh = time.Minute
+
 // ProbesMost bounds what is tried at once: the gateway waits for all of it.
 const ProbesMost = 16
 
@@ -34,6 +38,11 @@ func (Probe) TableName() string { return "service_probes" }
 
 // Waiting says whether the gateway may still answer.
 func (p *Probe) Waiting(now time.Time) bool { return p.AnsweredAt == nil && now.Before(p.ExpiresAt) }
+
+// Fresh says whether it was answered of late.
+func (p *Probe) Fresh(now time.Time) bool {
+	return p.AnsweredAt != nil && now.Sub(*p.AnsweredAt) <= ProbeFresh
+}
 
 // ProbeReport is what a gateway says of one.
 type ProbeReport struct {

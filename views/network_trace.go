@@ -130,18 +130,30 @@ func (p TraceProps) unchecked() bool {
 	return len(p.Steps) > 0 && p.Steps[len(p.Steps)-1].State == "unchecked"
 }
 
+// through is how far a connection gets, where all that can be known is good.
+func (p TraceProps) through() string {
+	if p.Service.Protocol == models.ServiceUDP && p.Service.MonitorKind != "http" {
+		return "gets through to a machine that is there and whose port refuses nothing. Whether the program answers, UDP doesn't tell."
+	}
+	return "gets through to a node that answers."
+}
+
 // asking is how far the wait has come, in percent of its limit.
 func (p TraceProps) asking() int {
 	return min(95, max(5, int(100*models.Now().Sub(p.Asked)/models.ProbePatience)))
 }
 
-// liveTrigger follows all that a step is about; while the gateway is asked it
-// looks by itself too, because nothing tells that no answer came.
+// liveTrigger follows all that a step is about; while the gateway is asked, and
+// while its answer counts, it looks by itself too: nothing tells that no answer
+// came, or that one has grown old.
 func (p TraceProps) liveTrigger() string {
 	id := string(p.Service.ID)
 	on := "mw:probe-" + id + " from:body, mw:service-" + id + " from:body, mw:gateway from:body, mw:machine from:body, mw:all from:body"
-	if p.Probing {
+	switch {
+	case p.Probing:
 		on += ", every 2s"
+	case !p.unchecked(): // an answer counts for a minute
+		on += ", every 20s"
 	}
 	return on
 }

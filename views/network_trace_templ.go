@@ -375,7 +375,7 @@ func traceVerdict(p TraceProps) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = ui.Notice(ui.NoticeProps{Tone: ui.Good, Title: "All of it is in order", Text: "A connection from " + p.Source + " to " + endpoint(p.Service) + " gets through to a node that answers. If it still fails, look before the gateway: the name's DNS entry, and the network that the connection comes from."}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Notice(ui.NoticeProps{Tone: ui.Good, Title: "All of it is in order", Text: "A connection from " + p.Source + " to " + endpoint(p.Service) + " " + p.through() + " If it still fails, look before the gateway: the name's DNS entry, and the network that the connection comes from."}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -152,45 +152,67 @@ func (f *TraceFacts) gateway() TraceStep {
 }
 
 // leftOut fails the gateway's step where it runs something else than what is
-// seen in the portal: it takes the service, and not the nodes that it needs, or
-// not a rule, with which the firewall stays what it was before.
+// seen in the portal, and that stands in this service's way: it takes the
+// service, and none of the nodes that take connections, by themselves or with
+// their network; or not a rule, with which the firewall stays what it was
+// before. Another network, and the address that machines are seen from, are on
+// no way in.
 func (f *TraceFacts) leftOut(s *TraceStep) {
-	var nodes, others []models.Refusal
 	taking := f.taking()
+	without := map[models.NodeID]bool{}
+	var first *models.Refusal // that takes nodes away
+	var rule *models.Refusal
+	var evidence []string
+	refusals := f.State.Refusals()
+	for i := range refusals {
+		r := &refusals[i]
+		on := false
+		switch r.Kind {
+		case models.RefusedNetwork:
+			for _, n := range taking {
+				if n.NetworkID == r.Network {
+					without[n.ID], on = true, true
+				}
+			}
+			if on && first == nil {
+				first = r
+			}
+		case models.RefusedRule:
+			on = true
+			if rule == nil {
+				rule = r
+			}
+		case models.RefusedOutbound:
+			on = true
+		default: // of another service, or on no way to this one; its nodes follow
+		}
+		if on {
+			evidence = append(evidence, "left out: "+r.Name+": "+r.Text)
+		}
+	}
 	for _, n := range taking {
 		if blame := f.State.Gateway.BlameOf(string(n.ID)); blame != "" {
-			nodes = append(nodes, models.Refusal{Kind: models.RefusedNode, Name: fmt.Sprintf("Node %s:%d", n.MachineName, n.Port), Text: blame})
+			r := models.Refusal{Kind: models.RefusedNode, Name: fmt.Sprintf("Node %s:%d", n.MachineName, n.Port), Text: blame}
+			if first == nil {
+				first = &r
+			}
+			without[n.ID] = true
+			evidence = append(evidence, "left out: "+r.Name+": "+r.Text)
 		}
-	}
-	for _, r := range f.State.Refusals() {
-		switch r.Kind {
-		case models.RefusedOutbound, models.RefusedNetwork, models.RefusedRule:
-			others = append(others, r)
-		default: // of another service, or on no way to this one
-		}
-	}
-	var evidence []string
-	for _, r := range slices.Concat(others, nodes) {
-		evidence = append(evidence, "left out: "+r.Name+": "+r.Text)
 	}
 	s.Evidence = append(s.Evidence, few(evidence)...)
 	switch {
-	case len(nodes) > 0 && len(nodes) == len(taking):
-		s.State, s.Text = StepFailed, "The gateway left out every node that takes connections: "+nodes[0].Text
+	case rule != nil:
+		s.State, s.Text, s.Rule = StepFailed, "The gateway left out a part of the network. "+rule.Name+": "+rule.Text, rule.Rule
+		s.Do = "Change or delete that rule. Until then the gateway runs the firewall that it had before, not the one that is asked in the next step."
+	case first != nil && len(without) == len(taking) && first.Kind == models.RefusedNetwork:
+		s.State, s.Text = StepFailed, "The gateway left out the network of every node that takes connections. "+first.Name+": "+first.Text
+		s.Do = "Tell your provider: the network can't be carried as it is."
+	case first != nil && len(without) == len(taking):
+		s.State, s.Text = StepFailed, "The gateway left out every node that takes connections: "+first.Text
 		s.Do = "Remove these nodes and add them anew, with an address and a port that the gateway can take."
-	case len(others) > 0:
-		r := others[0]
-		s.State, s.Text, s.Rule = StepFailed, "The gateway left out a part of the network. "+r.Name+": "+r.Text, r.Rule
-		switch r.Kind {
-		case models.RefusedRule:
-			s.Do = "Change or delete that rule. Until then the gateway runs the firewall that it had before, not the one that is asked in the next step."
-		case models.RefusedOutbound:
-			s.Do = "Choose another public IP to send by on the network's overview, or tell your provider."
-		default:
-			s.Do = "Tell your provider: the network can't be carried as it is."
-		}
-	case len(nodes) > 0:
-		s.Text = fmt.Sprintf("The gateway reports, and runs the service's last change without %d of %d nodes, which it left out.", len(nodes), len(taking))
+	case first != nil:
+		s.Text = fmt.Sprintf("The gateway reports, and runs the service's last change without %d of %d nodes, which it left out.", len(without), len(taking))
 	}
 	if g := &f.State.Gateway; s.State == StepFailed && g.Observed < g.Generation {
 		s.Do += " Was that done just now? Then look again in a few seconds."

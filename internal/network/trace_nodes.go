@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/models"
@@ -114,6 +115,60 @@ func (f *TraceFacts) health() TraceStep {
 	return s
 }
 
+// tries are the nodes that take connections, by what is known of them from the
+// gateway's own tries.
+type tries struct {
+	answered      []string // what was said of late, in words
+	good, waiting int
+	late          int // asked, and no answer will come
+	old           int // answered, too long ago to go by
+	oldGood       int
+	last          *time.Time // when it was tried, by the gateway's clock; of the old ones where no other counts
+	age           time.Duration
+	bad           models.MachineID
+}
+
+func (f *TraceFacts) tries() tries {
+	var t tries
+	taking := f.taking()
+	for i := range f.Probes {
+		p := &f.Probes[i]
+		at := slices.IndexFunc(taking, func(n models.NodeRow) bool { return n.ID == p.NodeID })
+		switch {
+		case at < 0:
+		case p.Waiting(f.Now):
+			t.waiting++
+		case p.AnsweredAt == nil:
+			t.late++
+		case f.stale(p, &taking[at]):
+			t.old++
+			if p.OK {
+				t.oldGood++
+			}
+			if len(t.answered) == 0 {
+				t.last, t.age = p.TriedAt, f.Now.Sub(*p.AnsweredAt)
+			}
+		default:
+			if p.OK {
+				t.good++
+			} else if t.bad == "" {
+				t.bad = taking[at].MachineID
+			}
+			t.answered = append(t.answered, fmt.Sprintf("%s:%d: %s", taking[at].MachineName, taking[at].Port, p.Detail))
+			t.last = p.TriedAt
+		}
+	}
+	return t
+}
+
+// stale says whether an answer tells of something that may be over: it is no
+// longer fresh, was asked for before the service was changed, or before the
+// node came or went.
+func (f *TraceFacts) stale(p *models.Probe, n *models.NodeRow) bool {
+	turned := n.Since != nil && p.TriedAt != nil && p.TriedAt.Before(*n.Since) // both by the gateway's clock
+	return !p.Fresh(f.Now) || p.AskedAt.Before(f.Service.UpdatedAt) || turned
+}
+
 func (f *TraceFacts) listener() TraceStep {
 	s := TraceStep{Name: TraceListener, State: StepUnchecked}
 	total := len(f.taking())
@@ -121,42 +176,52 @@ func (f *TraceFacts) listener() TraceStep {
 		s.Text = "There is no enabled node that could be tried."
 		return s
 	}
-	answered, waiting, late, good := []string{}, 0, 0, 0
-	for i := range f.Probes {
-		p := &f.Probes[i]
-		at := slices.IndexFunc(f.Service.Nodes, func(n models.NodeRow) bool { return n.ID == p.NodeID })
-		switch {
-		case at < 0:
-		case p.AnsweredAt != nil:
-			n := &f.Service.Nodes[at]
-			if p.OK {
-				good++
-			} else if s.Machine == "" {
-				s.Machine = n.MachineID
-			}
-			answered = append(answered, fmt.Sprintf("%s:%d: %s", n.MachineName, n.Port, p.Detail))
-			s.Since = p.TriedAt
-		case p.Waiting(f.Now):
-			waiting++
-		default:
-			late++
-		}
-	}
-	s.Evidence = few(answered)
+	t := f.tries()
+	answered := len(t.answered)
+	s.Evidence, s.Since = few(t.answered), t.last
 	switch {
-	case waiting > 0:
-		s.State, s.Text, s.Machine = StepWaiting, fmt.Sprintf("The gateway is trying %s.", plural(waiting, "node", "nodes")), ""
-	case good > 0:
-		s.State, s.Text, s.Machine = StepOK, fmt.Sprintf("From the gateway, %d of %s.", good, plural(len(answered)+late, "node that was tried answers", "nodes that were tried answer")), ""
-	case len(answered) > 0 && len(answered) < total:
-		s.Machine, s.Text = "", fmt.Sprintf("From the gateway, none of %d nodes answers; of the other %d nothing is known yet. Try again.", len(answered), total-len(answered))
-	case len(answered) > 0:
-		s.State, s.Text = StepFailed, "From the gateway, no node answers."
+	case t.waiting > 0:
+		s.State, s.Text = StepWaiting, fmt.Sprintf("The gateway is trying %s.", plural(t.waiting, "node", "nodes"))
+	case t.good > 0:
+		s.State, s.Text = StepOK, fmt.Sprintf("From the gateway, %d of %s.", t.good, plural(answered+t.late+t.old, "node that was tried answers", "nodes that were tried answer"))
+		if f.Service.Protocol == models.ServiceUDP && f.Service.MonitorKind != "http" {
+			s.Text += " Of UDP no more can be known than that the machine is there and its port refuses nothing."
+		}
+	case answered > 0 && answered < total:
+		s.Text = fmt.Sprintf("From the gateway, none of %d nodes answers; of the other %d nothing is known yet. Try again.", answered, total-answered)
+	case answered > 0:
+		s.State, s.Text, s.Machine = StepFailed, "From the gateway, no node answers.", t.bad
 		s.Do = "Look on the machine: does the program listen on its network address, and does the machine's own firewall let the gateway in?"
-	case late > 0:
+	case t.old > 0:
+		s.Text = f.oldWords(t)
+	case t.late > 0:
 		s.Text = fmt.Sprintf("The gateway was asked and did not answer within %s.", models.ProbePatience)
 	default:
 		s.Text = "Nobody has asked the gateway to try the nodes yet."
 	}
 	return s
+}
+
+// oldWords say that a try doesn't count any more, and why.
+func (f *TraceFacts) oldWords(t tries) string {
+	why := "The service or its nodes have changed since they were tried"
+	if t.age > models.ProbeFresh {
+		why = "The nodes were tried " + agoWords(t.age)
+	}
+	then := "none answered then"
+	if t.oldGood > 0 {
+		then = fmt.Sprintf("%d of %d answered then", t.oldGood, t.old)
+	}
+	return why + "; " + then + ", which says nothing of now. Try again."
+}
+
+// agoWords is an age to one unit, as the pages say it.
+func agoWords(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + " min ago"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d/time.Hour)) + " h ago"
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + " days ago"
 }

@@ -3,6 +3,7 @@ package network_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type traceRig struct {
 	service models.InternetService
 	ip      models.OrgIP
 	source  string
+	since   time.Time // when nodes came up
 }
 
 func (r *traceRig) must(err error) {
@@ -70,7 +72,7 @@ func (r *traceRig) report(touch func(*edge.OrgStatus)) {
 	for _, s := range o.Services {
 		row := edge.ServiceStatus{ID: s.ID}
 		for _, n := range s.Nodes {
-			row.Nodes = append(row.Nodes, edge.NodeStatus{ID: n.ID, State: edge.NodeUp, Since: time.Now(), Reason: "answered"})
+			row.Nodes = append(row.Nodes, edge.NodeStatus{ID: n.ID, State: edge.NodeUp, Since: r.since, Reason: "answered"})
 		}
 		st.Services = append(st.Services, row)
 	}
@@ -113,7 +115,7 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, db *models.DB) {
 		ctx := context.Background()
-		r := &traceRig{T: t, w: testkit.NewWorld(t, db), source: "203.0.113.9"}
+		r := &traceRig{T: t, w: testkit.NewWorld(t, db), source: "203.0.113.9", since: time.Now()}
 		r.room = network.New(r.w.System, network.Options{})
 		m := r.w.Machine(t, "web-1")
 		r.must(r.w.OfferPublicIPs("198.51.100.1"))
@@ -212,7 +214,6 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 			string(node.ID):     {"every node that takes connections: it is in no network", "add them anew"},
 			string(rule.ID):     {"Firewall rule 1: it is in no network", "firewall that it had before"},
 			string(m.NetworkID): {"Network ", "Tell your provider"},
-			string(r.w.Acme.ID): {"Outbound address ", "another public IP"},
 		} {
 			r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: id, Text: "it is in no network"}} })
 			got := r.first(network.TraceGateway, c.text)
@@ -221,6 +222,17 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 			}
 			if (got.First.Rule == rule.ID) != (id == string(rule.ID)) {
 				t.Errorf("%s: leads to rule %q", c.text, got.First.Rule)
+			}
+		}
+		// What is on no way to it fails nothing: the outbound address is told as
+		// evidence, and a network with no node of the service isn't its business.
+		apart := models.Network{Name: "apart", CloudID: r.w.Public.ID, CIDR: "10.77.0.0/24"}
+		r.must(r.w.OfferVLANs(100, 105))
+		r.change(func(w *models.Writer) error { return w.CreateNetwork(&apart) })
+		for id, evidence := range map[string]int{string(apart.ID): 1, string(r.w.Acme.ID): 2} {
+			r.report(func(o *edge.OrgStatus) { o.Failed = []edge.Blame{{ID: id, Text: "it can't be carried"}} })
+			if s := step(r.first("", ""), network.TraceGateway); len(s.Evidence) != evidence {
+				t.Errorf("left out on no way to the service: %q", s.Evidence)
 			}
 		}
 		second := models.ServiceNode{ServiceID: r.service.ID, MachineID: m.ID, NetworkID: m.NetworkID, Address: m.Address, Port: 8444, Enabled: true}
@@ -301,6 +313,29 @@ func TestTraceNamesTheFirstThatFails(t *testing.T) {
 		r.report(refused)
 		if got := r.first("", ""); step(got, network.TraceListener).State != network.StepOK {
 			t.Errorf("the listener: %+v", step(got, network.TraceListener))
+		}
+
+		// What was answered counts for a minute, and no longer than the service
+		// and its nodes stay what they are.
+		old := r.facts()
+		for _, c := range []struct {
+			why, text string
+			age       func(f *network.TraceFacts)
+		}{
+			{"a while ago", "tried 3 h ago; 1 of 1 answered then", func(f *network.TraceFacts) { f.Now = f.Now.Add(3*time.Hour + time.Minute) }},
+			{"changed since", "have changed since", func(f *network.TraceFacts) { f.Service.UpdatedAt = f.Now.Add(time.Second) }},
+			{"came up since", "have changed since", func(f *network.TraceFacts) { f.Service.Nodes[0].Since = new(f.Now.Add(time.Second)) }},
+		} {
+			for _, ok := range []bool{true, false} {
+				f := old
+				f.Service.Nodes, f.Probes = slices.Clone(old.Service.Nodes), slices.Clone(old.Probes)
+				f.Probes[0].OK = ok
+				c.age(&f)
+				s := step(network.Walk(f), network.TraceListener)
+				if s.State != network.StepUnchecked || ok && !strings.Contains(s.Text, c.text) || !ok && !strings.Contains(s.Text, "none answered then") || s.Since == nil {
+					t.Errorf("answered %v, %s: %+v", ok, c.why, s)
+				}
+			}
 		}
 	})
 }
