@@ -20,8 +20,11 @@ func (s *Service) Checkpoint(ctx context.Context, org models.OrgID) (models.Audi
 	if !s.Signs() {
 		return models.AuditCheckpoint{}, errors.New("audit: no checkpoint key")
 	}
-	s.signing.Lock()
-	defer s.signing.Unlock()
+	done, err := s.signing.take(ctx, org)
+	if err != nil {
+		return models.AuditCheckpoint{}, err
+	}
+	defer done()
 	last, err := s.trusted(ctx, org)
 	if err != nil {
 		return last, err

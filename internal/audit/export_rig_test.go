@@ -13,10 +13,9 @@ func (s *Service) DieAt(fn func(step string) error) { s.die = fn }
 // ArchiveEvery makes its day shorter.
 func (s *Service) ArchiveEvery(d time.Duration) { s.archiveEvery = d }
 
-// HoldSigning lets no checkpoint be made until release.
-func (s *Service) HoldSigning() (release func()) {
-	s.signing.Lock()
-	return s.signing.Unlock
+// HoldSigning lets no checkpoint of the org be made until release.
+func (s *Service) HoldSigning(ctx context.Context, org models.OrgID) (release func(), err error) {
+	return s.signing.take(ctx, org)
 }
 
 // VerifyReading verifies, and calls before ahead of each look at the database.

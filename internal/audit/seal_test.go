@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,13 +63,16 @@ func TestChainStaysWholeUnderManyWriters(t *testing.T) {
 }
 
 // untilSealed waits, woken by what is committed, until no event is unsealed.
-func (r *rig) untilSealed(changes <-chan models.Change) {
+func (r *rig) untilSealed(changes <-chan models.Change, of ...models.OrgID) {
 	r.t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
 		orgs, err := r.System.UnlinkedOrgs(r.t.Context(), time.Time{})
 		if err != nil {
 			r.t.Fatal(err)
+		}
+		if len(of) > 0 {
+			orgs = slices.DeleteFunc(orgs, func(org models.OrgID) bool { return !slices.Contains(of, org) })
 		}
 		if len(orgs) == 0 {
 			return

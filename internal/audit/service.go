@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/millwright/millwright/models"
@@ -39,7 +38,7 @@ type Service struct {
 	die       func(step string) error // for tests
 
 	archiveEvery time.Duration
-	signing      sync.Mutex // one checkpoint at a time, so that each stands on the one before
+	signing      *turns // one checkpoint of an org at a time, so that each stands on the one before
 }
 
 // New makes the service.
@@ -47,7 +46,7 @@ func New(system *models.System, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, works: newWorks()}
+	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, works: newWorks(), signing: newTurns()}
 	if o.Key != nil {
 		s.public = o.Key.Public().With(o.Former...)
 	}

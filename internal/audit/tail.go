@@ -7,11 +7,11 @@ import (
 	"github.com/millwright/millwright/models"
 )
 
-// tail looks at what has no link yet, and then at what was linked meanwhile:
-// what is sealed between the two looks is in the second one.
+// tail looks at what has no link yet, a page at a time, and each time at what
+// was linked meanwhile: what is sealed between the two looks is in the second
+// one. It holds one page, however much is unsealed.
 func (s *Service) tail(ctx context.Context, w *walker, read look) (fault *Fault, unsealed int, err error) {
-	loose := map[models.EventID]bool{}
-	for after := models.EventID(""); ; {
+	for after, more := models.EventID(""), true; more; {
 		var rows []models.AuditEvent
 		err = read(ctx, func(r *models.Reader) (err error) {
 			rows, err = r.UnlinkedBehind(after, readAtOnce)
@@ -20,6 +20,7 @@ func (s *Service) tail(ctx context.Context, w *walker, read look) (fault *Fault,
 		if err != nil {
 			return nil, 0, err
 		}
+		loose := make(map[models.EventID]bool, len(rows))
 		for i := range rows {
 			if fault = w.unsealed(rows[i].ID, rows[i].At); fault != nil {
 				return fault, 0, nil
@@ -28,14 +29,23 @@ func (s *Service) tail(ctx context.Context, w *walker, read look) (fault *Fault,
 				return &Fault{Kind: Changed, Event: rows[i].ID, Detail: "What is shown of it is not what its text says"}, 0, nil
 			}
 			loose[rows[i].ID] = true
-			after = rows[i].ID
 		}
-		if len(rows) < readAtOnce {
-			break
+		earlier := 0 // counted with a page before, and sealed now
+		fault, err = s.walkPast(ctx, w, read, func(id models.EventID) {
+			if id <= after {
+				earlier++
+			}
+			delete(loose, id)
+		})
+		if fault != nil || err != nil {
+			return fault, 0, err
+		}
+		unsealed = max(0, unsealed-earlier) + len(loose)
+		if more = len(rows) == readAtOnce; more {
+			after = rows[len(rows)-1].ID
 		}
 	}
-	fault, err = s.walkPast(ctx, w, read, func(id models.EventID) { delete(loose, id) })
-	return fault, len(loose), err
+	return nil, unsealed, nil
 }
 
 // toEnd has follow write the chain to its end, and returns the events that had
@@ -63,8 +73,11 @@ func (e *Export) toEnd(ctx context.Context, follow func(passed func(models.Event
 			continue
 		}
 		// What was linked since follow came to the end is there by now.
-		linked := map[models.EventID]bool{}
-		err = follow(func(id models.EventID) { linked[id] = true })
-		return slices.DeleteFunc(rest, func(event models.AuditEvent) bool { return linked[event.ID] }), err
+		waiting := make(map[models.EventID]bool, len(rest))
+		for i := range rest {
+			waiting[rest[i].ID] = true
+		}
+		err = follow(func(id models.EventID) { delete(waiting, id) })
+		return slices.DeleteFunc(rest, func(event models.AuditEvent) bool { return !waiting[event.ID] }), err
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,6 +45,30 @@ func TestVerificationMissesNothingThatIsSealedMeanwhile(t *testing.T) {
 		// What came right before the last look may be in it or not.
 		if all := len(r.links()); int(report.Sealed)+report.Unsealed < all-1 || int(report.Sealed)+report.Unsealed > all {
 			t.Errorf("%d sealed and %d not, of %d", report.Sealed, report.Unsealed, all)
+		}
+	})
+}
+
+// Neither is a long rest counted twice that is sealed while it is looked at.
+func TestVerificationCountsALongRestThatIsSealedMeanwhile(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.record(5)
+		r.seal()
+		r.record(1100)
+		sealed := len(r.links())
+		all := sealed + 1100
+		for sealAt, looks := 1, 1; looks >= sealAt; sealAt++ {
+			looks = 0
+			report, err := r.service.VerifyReading(t.Context(), r.Acme.ID, func() {
+				if looks++; looks == sealAt {
+					r.seal()
+				}
+			})
+			if err != nil || !report.Intact() || int(report.Sealed)+report.Unsealed != all {
+				t.Fatalf("sealed at look %d: %s, of %d: %v", sealAt, report, all, err)
+			}
+			r.asOwner(fmt.Sprintf("DELETE FROM audit_links WHERE org_id = '%s' AND sequence > %d", r.Acme.ID, sealed))
 		}
 	})
 }
@@ -111,7 +137,10 @@ func TestSealingGoesOnWhileSigningIsHeldUp(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		changes, unwatch := r.System.Watch()
 		defer unwatch()
-		release := r.service.HoldSigning()
+		release, err := r.service.HoldSigning(t.Context(), models.ProviderOrg) // which comes first
+		if err != nil {
+			t.Fatal(err)
+		}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -134,6 +163,45 @@ func TestSealingGoesOnWhileSigningIsHeldUp(t *testing.T) {
 		}
 		stop()
 		<-ended
+	})
+}
+
+// An export whose reader has gone doesn't wait for a signing that goes on.
+func TestExportThatWaitsForASigningEndsWithItsReader(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		release, err := r.service.HoldSigning(t.Context(), r.Acme.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		r.record(1)
+		ctx, leave := context.WithCancel(t.Context())
+		changes, unwatch := r.System.Watch()
+		defer unwatch()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := r.service.Export(ctx, r.auditor, models.EventFilter{}, audit.JSONL)
+			ended <- err
+		}()
+		r.untilSealed(changes, r.Acme.ID) // signing comes next
+		leave()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		for range 2 { // its place is free
+			e, err := r.service.Export(t.Context(), r.auditor, models.EventFilter{}, audit.CSV)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+		}
+		// And nobody else's is held up.
+		e, err := r.service.Export(t.Context(), r.Scope(t, "admin@globex.example", "globex"), models.EventFilter{}, audit.JSONL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
 	})
 }
 
