@@ -66,10 +66,12 @@ func (m *machine) serve() {
 }
 
 // echo answers datagrams on a port with the machine's name and who asks.
-func (m *machine) echo(port int) (stop func()) {
+func (m *machine) echo(port int) (stop func()) { return m.echoAt(fmt.Sprintf(":%d", port)) }
+
+func (m *machine) echoAt(at string) (stop func()) {
 	var c net.PacketConn
 	m.rig.must(m.ns.do(func() (err error) {
-		c, err = new(net.ListenConfig).ListenPacket(context.Background(), "udp4", fmt.Sprintf(":%d", port))
+		c, err = new(net.ListenConfig).ListenPacket(context.Background(), "udp4", at)
 		return err
 	}))
 	go func() {
