@@ -33,6 +33,13 @@ func (g *labGuests) Locate(ctx context.Context, org, proto string, at netip.Addr
 	return g.guests.Locate(ctx, slug, proto, at)
 }
 
+func (g *labGuests) Forget(org string, address netip.Addr) {
+	g.mu.Lock()
+	slug := g.slugs[org]
+	g.mu.Unlock()
+	g.guests.Forget(slug, address)
+}
+
 func (g *labGuests) slug(ctx context.Context, org string) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -31,6 +31,10 @@ type Guests struct {
 // askAgain is how soon an unknown address may cause another look.
 const askAgain = 200 * time.Millisecond
 
+// trustFor is how long an answer holds: a machine that is started again may
+// listen elsewhere, and another org's where it did.
+const trustFor = 2 * time.Second
+
 // Guests looks things up in the clouds of this lab.
 func (l *Lab) Guests() *Guests { return NewGuests(l.Clouds) }
 
@@ -46,7 +50,8 @@ func (g *Guests) Locate(ctx context.Context, folder, network string, at netip.Ad
 	defer g.mu.Unlock()
 	key := folder + " " + at.Addr().String()
 	w, ok := g.known[key]
-	if (!ok || port(w, network, at.Port()) == "") && time.Since(g.asked) > askAgain {
+	age := time.Since(g.asked)
+	if age > trustFor || (!ok || port(w, network, at.Port()) == "") && age > askAgain {
 		g.look(ctx)
 		w, ok = g.known[key]
 	}

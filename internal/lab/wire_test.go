@@ -2,10 +2,13 @@ package lab
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -116,4 +119,34 @@ func TestGuestsAnswerWhileTheyRun(t *testing.T) {
 	if again, err := locate("acme", "10.9.0.5", "tcp", 22); err != nil || again != at {
 		t.Errorf("the machine that came back is at %s, was at %s: %v", again, at, err)
 	}
+}
+
+// A guest that came back elsewhere is found there: at once when a connection to
+// it failed, and soon without that.
+func TestGuestIsFoundWhereItIsNow(t *testing.T) {
+	t.Parallel()
+	where := "127.0.0.1:1000"
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode([]Wire{{Folder: "acme", Addresses: []string{"10.9.0.5"}, TCP: map[int]string{80: where}}})
+	}))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256(server.Certificate().Raw)
+	guests := NewGuests(func() []Cloud { return []Cloud{{URL: server.URL, ThumbprintSHA256: hex.EncodeToString(sum[:])}} })
+	a := netip.MustParseAddr("10.9.0.5")
+	at := func(want string) {
+		t.Helper()
+		if got, err := guests.Locate(t.Context(), "acme", "tcp", netip.AddrPortFrom(a, 80)); err != nil || got != want {
+			t.Errorf("found at %q, %v; want %q", got, err, want)
+		}
+	}
+	at("127.0.0.1:1000")
+	where = "127.0.0.1:2000"
+	at("127.0.0.1:1000")
+	guests.Forget("acme", a)
+	guests.asked = guests.asked.Add(-2 * askAgain)
+	at("127.0.0.1:2000")
+	where = "127.0.0.1:3000"
+	at("127.0.0.1:2000")
+	guests.asked = guests.asked.Add(-2 * trustFor)
+	at("127.0.0.1:3000")
 }

@@ -19,6 +19,9 @@ import (
 type Guests interface {
 	// Locate answers for an org (by id), tcp or udp, and a private address.
 	Locate(ctx context.Context, org, network string, at netip.AddrPort) (string, error)
+	// Forget is told of an address that was located and did not answer: the
+	// machine may have come back elsewhere.
+	Forget(org string, address netip.Addr)
 }
 
 // Gateway is the applier.
@@ -242,5 +245,9 @@ func (g *Gateway) dial(ctx context.Context, org, network, address string, port i
 	if err != nil {
 		return nil, err
 	}
-	return new(net.Dialer).DialContext(ctx, network, where)
+	c, err := new(net.Dialer).DialContext(ctx, network, where)
+	if err != nil && ctx.Err() == nil {
+		g.guests.Forget(org, a)
+	}
+	return c, err
 }

@@ -35,6 +35,8 @@ func (g *guests) Locate(_ context.Context, org, network string, at netip.AddrPor
 	return "", errors.New("off")
 }
 
+func (g *guests) Forget(string, netip.Addr) {}
+
 // machine answers HTTP with its name; off cuts its power.
 func (g *guests) machine(org, address, name string) (off func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
