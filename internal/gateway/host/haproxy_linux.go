@@ -71,6 +71,16 @@ type process struct {
 }
 
 var descriptionForm = regexp.MustCompile(`(?m)^[Dd]escription: mw-([a-z0-9]+) gen=\d+ structure=([0-9a-f]+)`)
+
+// structureOf reads it from a configuration.
+func structureOf(config []byte) string {
+	if m := configForm.FindSubmatch(config); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+var configForm = regexp.MustCompile(`(?m)^\tdescription "mw-[a-z0-9]+ gen=\d+ structure=([0-9a-f]+)"$`)
 var pidForm = regexp.MustCompile(`(?m)^Pid: (\d+)`)
 
 // running asks the process itself; a pid in a file may be anybody's by now.
@@ -88,11 +98,28 @@ func (p haproxy) running(ctx context.Context) (process, bool) {
 }
 
 func (p haproxy) check(ctx context.Context, path string) error {
-	_, err := p.ns.run(ctx, "", p.program, "-c", "-q", "-f", path)
-	return err
+	_, err := p.ns.run(ctx, "", p.program, "-c", "-f", path)
+	return alerts(err)
 }
 
-var haproxyLine = regexp.MustCompile(`\[[^\]]*:(\d+)\]`)
+// alerts leaves what HAProxy says of itself, and its warnings, out of a
+// complaint, which would not fit otherwise.
+func alerts(err error) error {
+	var failed *commandError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	var list []string
+	for line := range strings.Lines(failed.text) {
+		if strings.HasPrefix(line, "[ALERT]") {
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	if len(list) > 0 {
+		failed.text = strings.Join(list, "\n")
+	}
+	return failed
+}
 
 // startPatience is for a few thousand listeners on a busy host.
 const startPatience = 10 * time.Second
@@ -113,7 +140,7 @@ func (p haproxy) start(ctx context.Context, structure string) error {
 		p.ns.end(p.config()) // one that hangs would keep the ports
 	}
 	if _, err := p.ns.run(ctx, "", p.program, args...); err != nil {
-		return err
+		return alerts(err)
 	}
 	deadline := time.Now().Add(startPatience)
 	for {
@@ -250,30 +277,6 @@ func (p haproxy) settle(ctx context.Context, org edge.Org) (changed []string, er
 		}
 	}
 	return changed, p.tell(ctx, commands.String())
-}
-
-// cut ends the connections of services and nodes that the next configuration
-// has no more: they would live on in the old process, where nobody sees them.
-func (p haproxy) cut(ctx context.Context, org edge.Org) error {
-	stats, err := p.stats(ctx)
-	if err != nil {
-		return nil //nolint:nilerr // nothing runs: nothing to cut
-	}
-	keep := map[string]bool{}
-	for i := range org.Services {
-		if s := &org.Services[i]; render.HasHAProxy(*s) {
-			for _, n := range s.Nodes {
-				keep[render.Proxy(*s)+"/"+render.Server(n)] = true
-			}
-		}
-	}
-	var commands strings.Builder
-	for at, s := range stats {
-		if !keep[at] && s.open > 0 {
-			fmt.Fprintf(&commands, "shutdown sessions server %s;", at)
-		}
-	}
-	return p.tell(ctx, commands.String())
 }
 
 // lineMost is how much of a command line HAProxy reads.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/mdlayher/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/internal/gateway/render"
 )
 
@@ -156,24 +158,37 @@ func (n nft) ask(kind uint16, family byte, flags netlink.HeaderFlags, body []byt
 	})
 }
 
-var nftLine = regexp.MustCompile(`(?m)^(?:-|/dev/stdin):(\d+):`)
+// Complaints name a line of what was given; HAProxy's of a section as a whole
+// name the section. Warnings, which may come before, are nobody's fault.
+var (
+	nftLine        = regexp.MustCompile(`(?m)^(?:-|/dev/stdin):(\d+):[0-9-]+: Error`)
+	haproxyLine    = regexp.MustCompile(`(?m)^\[ALERT\].*? parsing \[[^\]]*:(\d+)\]`)
+	haproxySection = regexp.MustCompile(`(?m)^\[ALERT\].*?\b(svc_\d+)\b`)
+)
 
-// blamed finds the object whose line a program complains of.
-func blamed(err error, form *regexp.Regexp, text string) (string, string) {
+// blamed finds the object that a program complains of.
+func blamed(err error, text string) edge.Blame {
 	var failed *commandError
 	if !errors.As(err, &failed) {
-		return "", ""
+		return edge.Blame{}
 	}
-	m := form.FindStringSubmatch(failed.text)
-	if m == nil {
-		return "", ""
+	for _, form := range []*regexp.Regexp{nftLine, haproxyLine} {
+		if at := form.FindStringSubmatchIndex(failed.text); at != nil {
+			line, _ := strconv.Atoi(failed.text[at[2]:at[3]])
+			if id, ok := render.Object(text, line); ok {
+				return edge.Blame{ID: id, Text: lineAt(failed.text, at[0])}
+			}
+		}
 	}
-	var line int
-	_, _ = fmt.Sscan(m[1], &line)
-	id, ok := render.Object(text, line)
-	if !ok {
-		return "", ""
+	if at := haproxySection.FindStringSubmatchIndex(failed.text); at != nil {
+		if id, ok := render.ObjectOf(text, failed.text[at[2]:at[3]]); ok {
+			return edge.Blame{ID: id, Text: lineAt(failed.text, at[0])}
+		}
 	}
-	first, _, _ := strings.Cut(failed.text, "\n")
-	return id, first
+	return edge.Blame{}
+}
+
+func lineAt(text string, from int) string {
+	first, _, _ := strings.Cut(text[from:], "\n")
+	return first
 }

@@ -81,7 +81,10 @@ defaults
 }
 
 func listen(b *strings.Builder, s edge.Service, states bool) {
-	fmt.Fprintf(b, "\n# object %s\nlisten %s\n\tbind %s:%d\n", s.ID, Proxy(s), s.PublicIP, s.Port)
+	b.WriteByte('\n')
+	begin(b, s.ID)
+	defer end(b)
+	fmt.Fprintf(b, "listen %s\n\tbind %s:%d\n", Proxy(s), s.PublicIP, s.Port)
 	idle := s.IdleTimeoutSeconds
 	fmt.Fprintf(b, "\ttimeout client %ds\n\ttimeout server %ds\n\ttimeout tunnel %ds\n", idle, idle, idle)
 	// The machine sees who came.
@@ -128,18 +131,4 @@ func listen(b *strings.Builder, s edge.Service, states bool) {
 		}
 		fmt.Fprintf(b, "\tserver %s %s:%d%s%s\n", Server(n), n.Address, n.Port, check, state)
 	}
-}
-
-// Object finds the object that line n of a rendered text belongs to.
-func Object(text string, n int) (string, bool) {
-	lines := strings.Split(text, "\n")
-	for i := min(n, len(lines)) - 1; i >= 0; i-- {
-		if id, ok := strings.CutPrefix(lines[i], "# object "); ok {
-			return id, true
-		}
-		if !strings.HasPrefix(lines[i], "\t") && !strings.HasPrefix(lines[i], "listen ") {
-			return "", false
-		}
-	}
-	return "", false
 }

@@ -203,8 +203,9 @@ func (r *ruler) nodes() {
 		if s.Balancing == edge.BalanceSource {
 			how = "jhash ip saddr"
 		}
-		fmt.Fprintf(&r.Builder, "# object %s\n", s.ID)
+		begin(&r.Builder, s.ID)
 		r.line("meta l4proto udp ct mark %d dnat ip addr . port to %s mod %d map { %s }", s.Mark, how, len(alive), strings.Join(alive, ", "))
+		end(&r.Builder)
 	}
 }
 
