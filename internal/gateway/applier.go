@@ -29,7 +29,8 @@ type Applier interface {
 	Apply(ctx context.Context, want Checked) ([]edge.Blame, error)
 	Remove(ctx context.Context, key string) error
 	// Repair looks whether what was applied still stands, makes it so again,
-	// and says what it found.
+	// and says what it found. After an error the loop applies it again, so that
+	// an object which can't be made again is blamed alone.
 	Repair(ctx context.Context, want Checked) ([]string, error)
 	Observe(ctx context.Context, want Checked) (Observation, error)
 	Probe(ctx context.Context, want Checked, probe edge.Probe) edge.ProbeResult

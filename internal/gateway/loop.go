@@ -329,7 +329,7 @@ func (l *Loop) repair(ctx context.Context) {
 		if err != nil {
 			l.log.Error("could not be repaired", "org", o.key, "error", err)
 			if o.standing {
-				o.err, o.standing, o.retry = err, false, time.Time{}
+				l.applyOne(ctx, o) // which blames the object alone, if it is one
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,26 +29,12 @@ type prepared struct {
 // prepare renders and has both programs check, leaving out one by one what
 // they complain of.
 func (h *Host) prepare(ctx context.Context, o *org, want gateway.Checked, failed []edge.Blame) ([]edge.Blame, prepared, error) {
-	refuse, err := ownAddresses()
-	if err != nil {
-		return nil, prepared{}, err
-	}
-	refuse = slices.Concat(refuse, h.options.Refuse)
-	rules, proxy := h.nft(o), h.haproxy(want.Key(), o)
-	live, err := rules.counters()
-	if err != nil {
-		return nil, prepared{}, err
-	}
-	names := make([]string, 0, len(live))
-	for name := range live {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	epoch := rules.epoch(ctx)
 	for range retries {
-		p := prepared{org: want.Org(), down: o.health.down()}
-		p.haproxy = render.HAProxy(p.org, proxy.options())
-		p.nft = render.NFT(p.org, render.NFTOptions{Epoch: epoch, Down: p.down, Live: names, Refuse: disjoint(refuse)})
+		p, err := h.rules(ctx, o, want.Org(), o.health.down())
+		if err != nil {
+			return nil, p, err
+		}
+		p.haproxy = render.HAProxy(p.org, h.haproxy(want.Key(), o).options())
 		p.serves = slices.ContainsFunc(p.org.Services, render.HasHAProxy)
 		blame, complaint := h.check(ctx, o, p)
 		if complaint == nil {
@@ -60,6 +47,23 @@ func (h *Host) prepare(ctx context.Context, o *org, want gateway.Checked, failed
 		want = want.Without(map[string]bool{blame.ID: true})
 	}
 	return nil, prepared{}, errors.New("too many objects are refused")
+}
+
+// rules renders those of a state, for the kernel as it is.
+func (h *Host) rules(ctx context.Context, o *org, state edge.Org, down map[string]bool) (prepared, error) {
+	refuse, err := ownAddresses()
+	if err != nil {
+		return prepared{}, err
+	}
+	rules := h.nft(o)
+	live, err := rules.counters()
+	if err != nil {
+		return prepared{}, err
+	}
+	p := prepared{org: state, down: down}
+	p.nft = render.NFT(state, render.NFTOptions{Epoch: rules.epoch(ctx), Down: down, Live: slices.Sorted(maps.Keys(live)),
+		Refuse: disjoint(slices.Concat(refuse, h.options.Refuse))})
+	return p, nil
 }
 
 // check asks both programs at the same time, and finds the object that one of
@@ -83,11 +87,11 @@ func (h *Host) check(ctx context.Context, o *org, p prepared) (blame edge.Blame,
 	nftError := <-refused
 	if nftError != nil {
 		_ = os.WriteFile(filepath.Join(o.dir, "rules.nft.failed"), []byte(p.nft.Text), 0o600)
-		blame.ID, blame.Text = blamed(nftError, nftLine, p.nft.Text)
+		blame = blamed(nftError, p.nft.Text)
 		complaint = nftError
 	}
 	if haproxyError != nil {
-		blame.ID, blame.Text = blamed(haproxyError, haproxyLine, p.haproxy.Text)
+		blame = blamed(haproxyError, p.haproxy.Text)
 		complaint = haproxyError
 	}
 	return blame, complaint
@@ -104,75 +108,104 @@ func disjoint(list []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// commit makes a prepared state run. HAProxy comes first, because it can be
-// put back: where the kernel then refuses the rules, which it accepted a
-// moment ago, both are as they were.
+// change brings an org to what is wanted. All of it is checked before anything
+// is touched; then come the tunnel and the links, of which nothing is taken
+// away yet, HAProxy and the rules. An object that the host turns out not to
+// carry is left out, and what remains is checked again.
+func (h *Host) change(ctx context.Context, o *org, want gateway.Checked) (failed []edge.Blame, p prepared, err error) {
+	for range retries {
+		if failed, p, err = h.prepare(ctx, o, want, failed); err != nil {
+			return nil, p, err
+		}
+		refused, err := h.connect(ctx, o, p.org)
+		if err != nil {
+			return nil, p, err
+		}
+		if len(refused) == 0 {
+			return failed, p, h.commit(ctx, o, p)
+		}
+		failed = append(failed, refused...)
+		want = without(want, failed)
+	}
+	return nil, p, errors.New("too many objects are refused")
+}
+
+// connect makes what an org hangs on: tunnel, interfaces, addresses, routes.
+func (h *Host) connect(ctx context.Context, o *org, state edge.Org) (failed []edge.Blame, err error) {
+	if v := state.VPN; v != nil {
+		t := h.tunnel(state.Key, o)
+		_, err := t.ensure(ctx)
+		if err == nil {
+			_, err = t.settle(ctx, *v)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // nobody's fault
+		}
+		if err != nil {
+			return []edge.Blame{{ID: v.ID, Text: "the VPN does not run: " + err.Error()}}, nil
+		}
+	}
+	_, failed, err = h.linked(state, false)
+	return failed, err
+}
+
+// commit makes a prepared state run. HAProxy comes before the rules, because a
+// listener that nobody may reach yet does no harm; what is wanted no more goes
+// last, when all the rest stands.
 func (h *Host) commit(ctx context.Context, o *org, p prepared) error {
-	rules, proxy := h.nft(o), h.haproxy(p.org.Key, o)
-	running, is := proxy.running(ctx)
-	before, err := os.ReadFile(proxy.config())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := h.serve(ctx, o, p); err != nil {
 		return err
 	}
-	reload := p.serves && (!is || running.structure != p.haproxy.Structure)
-	if p.serves && !bytes.Equal(before, []byte(p.haproxy.Text)) {
-		if err := gateway.WriteFile(proxy.config(), []byte(p.haproxy.Text)); err != nil {
-			return err
-		}
-	}
-	undo := func() {
-		if before == nil {
-			proxy.stop(ctx)
-			_ = os.Remove(proxy.config())
-			return
-		}
-		if err := gateway.WriteFile(proxy.config(), before); err != nil {
-			h.log.Error("HAProxy's last good configuration was not put back", "org", p.org.Key, "error", err)
-			return
-		}
-		if now, running := proxy.running(ctx); !reload || o.structure == "" || running && now.structure == o.structure {
-			return
-		}
-		if err := proxy.start(ctx, o.structure); err != nil {
-			h.log.Error("HAProxy was not put back", "org", p.org.Key, "error", err)
-		}
-	}
-	if reload {
-		if err := proxy.cut(ctx, p.org); err != nil {
-			h.log.Warn("connections of what is gone were not ended", "org", p.org.Key, "error", err)
-		}
-		if err := proxy.start(ctx, p.haproxy.Structure); err != nil {
-			undo()
-			return err
-		}
-	}
-	if p.serves {
-		if _, err := proxy.settle(ctx, p.org); err != nil {
-			undo()
-			return err
-		}
-	}
-	listing, generation, err := h.load(ctx, o, rules, p)
+	listing, generation, err := h.load(ctx, o, h.nft(o), p)
 	if err != nil {
-		undo()
 		return err
 	}
-	o.listing, o.generation = listing, generation
-	o.structure = ""
-	if p.serves {
-		o.structure = p.haproxy.Structure
-	} else if is {
+	if _, _, err := h.linked(p.org, true); err != nil {
+		return err
+	}
+	proxy := h.haproxy(p.org.Key, o)
+	o.listing, o.generation, o.structure = listing, generation, p.haproxy.Structure
+	if !p.serves {
+		o.structure = ""
 		proxy.stop(ctx)
+		if err := os.Remove(proxy.config()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if p.org.VPN == nil {
+		o.ns.end(h.tunnel(p.org.Key, o).socket)
 	}
 	return nil
 }
 
+// serve has HAProxy run what was prepared, and asks the process itself that it
+// does.
+func (h *Host) serve(ctx context.Context, o *org, p prepared) error {
+	if !p.serves {
+		return nil
+	}
+	proxy := h.haproxy(p.org.Key, o)
+	if before, err := os.ReadFile(proxy.config()); err != nil || !bytes.Equal(before, []byte(p.haproxy.Text)) {
+		if err := gateway.WriteFile(proxy.config(), []byte(p.haproxy.Text)); err != nil {
+			return err
+		}
+	}
+	if running, is := proxy.running(ctx); !is || running.structure != p.haproxy.Structure {
+		if err := proxy.start(ctx, p.haproxy.Structure); err != nil {
+			return err
+		}
+	}
+	_, err := proxy.settle(ctx, p.org)
+	return err
+}
+
 // load gives the rules to the kernel and reads them back from it.
 func (h *Host) load(ctx context.Context, o *org, rules nft, p prepared) (string, uint32, error) {
-	if err := gateway.WriteFile(filepath.Join(o.dir, "rules.nft"), []byte(p.nft.Text)); err != nil {
+	if err := rules.load(ctx, p.nft.Text); err != nil {
+		_ = os.WriteFile(filepath.Join(o.dir, "rules.nft.failed"), []byte(p.nft.Text), 0o600)
 		return "", 0, err
 	}
-	if err := rules.load(ctx, p.nft.Text); err != nil {
+	if err := gateway.WriteFile(filepath.Join(o.dir, "rules.nft"), []byte(p.nft.Text)); err != nil {
 		return "", 0, err
 	}
 	generation, err := rules.generation()

@@ -2,16 +2,15 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/internal/gateway"
-	"github.com/millwright/millwright/internal/gateway/render"
 )
 
 // Host is the applier of a gateway host.
@@ -110,6 +109,9 @@ func (h *Host) org(key string) *org {
 	o := h.orgs[key]
 	if o == nil {
 		o = &org{ns: namespaceOf(key), dir: filepath.Join(h.options.Dir, "orgs", key)}
+		if err := o.recall(); err != nil {
+			h.log.Warn("what was applied last can't be read", "org", key, "error", err)
+		}
 		o.health = newHealth(o.ns, func() { h.turned(o) })
 		h.orgs[key] = o
 	}
@@ -161,30 +163,25 @@ func (h *Host) apply(ctx context.Context, o *org, want gateway.Checked) ([]edge.
 	if _, err := o.ns.settle(); err != nil {
 		return nil, err
 	}
-	if v := want.Org().VPN; v != nil {
-		if _, err := h.tunnel(key, o).ensure(ctx); err != nil {
-			return nil, err
+	before, err := h.before(ctx, o, key)
+	if err != nil {
+		return nil, err
+	}
+	failed, p, err := h.change(ctx, o, want)
+	if err != nil {
+		// Also where the agent is told to end: half a change must not stay.
+		if undone := h.back(context.WithoutCancel(ctx), o, key, before); undone != nil {
+			h.log.Error("the last good state was not put back; it is tried again", "org", key, "error", undone)
+			return nil, fmt.Errorf("%w; and the last good state was not put back: %w", err, undone)
 		}
-	}
-	_, failed, err := h.linked(want.Org())
-	if err != nil {
-		return nil, err
-	}
-	want = without(want, failed)
-	failed, p, err := h.prepare(ctx, o, want, failed)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.commit(ctx, o, p); err != nil {
 		return nil, err
 	}
 	o.applied, o.down = p.org, p.down
-	if v := p.org.VPN; v != nil {
-		if _, err := h.tunnel(key, o).settle(ctx, *v); err != nil {
-			return nil, err
-		}
-	} else {
-		o.ns.end(h.tunnel(key, o).socket)
+	if err := o.remember(); err != nil {
+		return nil, err
+	}
+	if err := hangUp(o.ns, before.org, p.org); err != nil {
+		h.log.Warn("connections of what is gone were not ended", "org", key, "error", err)
 	}
 	return failed, sweep(o.ns, p.org, p.down)
 }
@@ -217,19 +214,17 @@ func (h *Host) turned(o *org) {
 }
 
 func (h *Host) withoutDead(o *org) error {
-	refuse, err := ownAddresses()
+	rules, down := h.nft(o), o.health.down()
+	p, err := h.rules(h.serving, o, o.applied, down)
 	if err != nil {
 		return err
 	}
-	rules, down := h.nft(o), o.health.down()
-	p := prepared{org: o.applied, down: down}
-	p.nft = render.NFT(p.org, render.NFTOptions{Epoch: rules.epoch(h.serving), Down: down, Refuse: disjoint(slices.Concat(refuse, h.options.Refuse))})
 	listing, generation, err := h.load(h.serving, o, rules, p)
 	if err != nil {
 		return err
 	}
 	o.listing, o.generation, o.down = listing, generation, down
-	return sweep(o.ns, o.applied, down)
+	return errors.Join(o.remember(), sweep(o.ns, o.applied, down))
 }
 
 // Remove takes an org away: processes, namespace with all in it, files.

@@ -21,11 +21,12 @@ import (
 const proxiedTable = 100
 
 // linked brings interfaces, addresses and routes to what they have to be, and
-// says what it changed. Networks that can't be brought in are blamed.
-func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err error) {
+// says what it changed. What can't be brought in is blamed. What is wanted no
+// more is taken away with whole only: a change that fails later needs it again.
+func (h *Host) linked(org edge.Org, whole bool) (changed []string, failed []edge.Blame, err error) {
 	ns := namespaceOf(org.Key)
 	err = ns.handles(func(in *netlink.Handle, file netns.NsHandle) error {
-		l := linker{options: h.options, out: &netlink.Handle{}, in: in, file: file, announce: func(link netlink.Link, addresses []netip.Addr) error {
+		l := linker{options: h.options, whole: whole, out: &netlink.Handle{}, in: in, file: file, announce: func(link netlink.Link, addresses []netip.Addr) error {
 			return announce(ns, link.Attrs().Index, link.Attrs().HardwareAddr, addresses)
 		}}
 		lo, err := in.LinkByName("lo")
@@ -41,6 +42,9 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 			return fmt.Errorf("uplink: %w", err)
 		}
 		wanted := map[string]bool{"lo": true, render.Uplink: true, render.Tunnel: true}
+		if err := l.vacate(org.Networks); err != nil {
+			return err
+		}
 		for _, n := range org.Networks {
 			wanted[render.Link(n)] = true
 			if err := l.network(n); err != nil {
@@ -49,7 +53,7 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 		}
 		if org.VPN != nil {
 			if err := l.tunnel(*org.VPN); err != nil {
-				return fmt.Errorf("tunnel: %w", err)
+				failed = append(failed, edge.Blame{ID: org.VPN.ID, Text: "the VPN's interface: " + err.Error()})
 			}
 		}
 		list, err := in.LinkList()
@@ -57,7 +61,7 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 			return err
 		}
 		for _, link := range list {
-			if name := link.Attrs().Name; !wanted[name] && strings.HasPrefix(name, "net") {
+			if name := link.Attrs().Name; whole && !wanted[name] && strings.HasPrefix(name, "net") {
 				if err := in.LinkDel(link); err != nil {
 					return fmt.Errorf("remove %s: %w", name, err)
 				}
@@ -77,6 +81,7 @@ func (h *Host) linked(org edge.Org) (changed []string, failed []edge.Blame, err 
 // links: the host's or its namespace's.
 type links interface {
 	LinkByName(name string) (netlink.Link, error)
+	LinkList() ([]netlink.Link, error)
 	LinkAdd(link netlink.Link) error
 	LinkDel(link netlink.Link) error
 	LinkSetUp(link netlink.Link) error
@@ -92,6 +97,7 @@ type links interface {
 
 type linker struct {
 	options  Options
+	whole    bool  // take away what is wanted no more
 	out      links // the host
 	in       links // the org's namespace
 	file     netns.NsHandle
@@ -204,7 +210,7 @@ func (l *linker) addresses(link netlink.Link, want map[netip.Prefix]bool) (fresh
 		ones, _ := a.Mask.Size()
 		p := netip.PrefixFrom(ip, ones)
 		have[p] = true
-		if !want[p] {
+		if !want[p] && l.whole {
 			if err := l.in.AddrDel(link, &a); err != nil {
 				return nil, fmt.Errorf("remove %s: %w", p, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -49,6 +50,39 @@ func (l *linker) network(n edge.Network) error {
 		return err
 	}
 	return l.announce(link, fresh)
+}
+
+// vacate takes links away whose VLAN another network of the org has now: a
+// trunk gives each VLAN out once.
+func (l *linker) vacate(networks []edge.Network) error {
+	type tag struct{ trunk, vlan int }
+	takers := map[tag]string{}
+	for _, n := range networks {
+		if trunk, err := l.out.LinkByName(l.options.Trunks[n.Cloud]); err == nil && n.VLAN > 0 {
+			takers[tag{trunk.Attrs().Index, n.VLAN}] = render.Link(n)
+		}
+	}
+	if len(takers) == 0 {
+		return nil
+	}
+	list, err := l.in.LinkList()
+	if err != nil {
+		return err
+	}
+	for _, link := range list {
+		vlan, is := link.(*netlink.Vlan)
+		if !is {
+			continue
+		}
+		name := link.Attrs().Name
+		if taker := takers[tag{link.Attrs().ParentIndex, vlan.VlanId}]; taker != "" && taker != name && strings.HasPrefix(name, "net") {
+			if err := l.in.LinkDel(link); err != nil {
+				return fmt.Errorf("remove %s: %w", name, err)
+			}
+			l.did("interface %s was there", name)
+		}
+	}
+	return nil
 }
 
 func (l *linker) tunnel(v edge.VPN) error {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/internal/gateway"
@@ -15,8 +16,7 @@ func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, erro
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.ns.alive() {
-		_, err := h.apply(ctx, o, want)
-		return []string{"the namespace was gone"}, err
+		return []string{"the namespace was gone"}, h.reapply(ctx, o, want)
 	}
 	var found []string
 	again := false // all of it has to be applied again
@@ -27,25 +27,24 @@ func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, erro
 	found = append(found, changed...)
 	if v := o.applied.VPN; v != nil {
 		started, err := h.tunnel(key, o).ensure(ctx)
-		if err != nil {
-			return found, err
-		}
-		if started {
+		if started || err != nil {
 			found = append(found, "the VPN's tunnel did not run")
 		}
-		changed, err := h.tunnel(key, o).settle(ctx, *v)
-		if err != nil {
-			return found, err
+		var changed []string
+		if err == nil {
+			changed, err = h.tunnel(key, o).settle(ctx, *v)
 		}
-		if !started {
+		if err != nil {
+			again = true // where it is the VPN alone that fails
+		} else if !started {
 			found = append(found, changed...)
 		}
 	}
-	changed, _, err = h.linked(o.applied)
+	changed, failed, err := h.linked(o.applied, true)
 	if err != nil {
 		return found, err
 	}
-	found = append(found, changed...)
+	found, again = append(found, changed...), again || len(failed) > 0
 	if proxy := h.haproxy(key, o); o.structure != "" {
 		now, running := proxy.running(ctx)
 		switch {
@@ -75,9 +74,19 @@ func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, erro
 		}
 	}
 	if again {
-		_, err = h.apply(ctx, o, want)
+		return found, h.reapply(ctx, o, want)
 	}
-	return found, err
+	return found, nil
+}
+
+// reapply makes all of what stood again. An object that can't be is an error
+// here: Apply is asked next, and blames it.
+func (h *Host) reapply(ctx context.Context, o *org, want gateway.Checked) error {
+	failed, err := h.apply(ctx, o, want)
+	if err == nil && len(failed) > 0 {
+		err = fmt.Errorf("%s: %s", failed[0].ID, failed[0].Text)
+	}
+	return err
 }
 
 // Observe reads live traffic: bytes and connections of services from the
