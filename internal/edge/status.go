@@ -42,10 +42,13 @@ type Blame struct {
 	Text string `json:"text"`
 }
 
-// Drift is a difference that other hands had made.
+// Drift is a difference that other hands had made. It is told until a report
+// that carries it was taken; Sequence grows within Status.Epoch, so that one
+// whose answer was lost does not tell it twice. 0: none is kept.
 type Drift struct {
-	At   time.Time `json:"at"`
-	Text string    `json:"text"`
+	Sequence int64     `json:"sequence"`
+	At       time.Time `json:"at"`
+	Text     string    `json:"text"`
 }
 
 // ServiceStatus is live traffic of a service. Counters are cumulative within

@@ -25,6 +25,7 @@ type Ledger struct {
 
 type book struct {
 	Epoch    string                          `json:"epoch"`
+	Sequence int64                           `json:"sequence"` // of what is told once
 	Entries  map[string]entry                `json:"entries"`
 	Nodes    map[string]nodeSince            `json:"nodes"`
 	Released map[string]map[string]time.Time `json:"released"` // org → address → when it was last used; zero: it is
@@ -78,6 +79,13 @@ func OpenLedger(dir string) (*Ledger, error) {
 
 // Epoch of the sums.
 func (l *Ledger) Epoch() string { return l.book.Epoch }
+
+// Next numbers what is told once: within an epoch no number comes again.
+func (l *Ledger) Next() int64 {
+	l.book.Sequence++
+	l.used = true
+	return l.book.Sequence
+}
 
 // Count adds a reading and returns the sum.
 func (l *Ledger) Count(key, instance string, raw int64) int64 {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +25,17 @@ const (
 	firstBackoff = 500 * time.Millisecond
 	lastBackoff  = 15 * time.Second
 	driftMost    = 20 // kept until a report gets through
+
+	reportPatience   = 100 * time.Millisecond // for what is under way to be in the report too
+	reassertPatience = 15 * time.Second
+	endPatience      = 5 * time.Second
+	slowAfter        = 10 * time.Second // more is something that hangs
 )
 
-// Loop brings an applier to what a source wants, and keeps it there.
+// Loop brings an applier to what a source wants, and keeps it there. It owns
+// all that is known of the orgs; what takes time is done apart, for one org in
+// one piece of work after the other, so that an org on which a program hangs
+// keeps no other waiting.
 type Loop struct {
 	source  Source
 	applier Applier
@@ -34,11 +43,19 @@ type Loop struct {
 	log     *slog.Logger
 	store   *Store
 	ledger  *Ledger
-
 	orgs    map[string]*orgState // by id
 	desired *edge.Desired        // the latest; nil until the portal answered once
-	mail    chan edge.Status     // to the reporter, the latest only
-	sent    chan map[string]int  // drift entries that a report carried, by org
+
+	done    chan outcome   // of pieces of work
+	probed  chan answer    // of probes
+	running sync.WaitGroup // both
+	busy    int            // pieces of work under way
+	slots   chan struct{}  // how many at once
+	slow    chan struct{}  // the same, of orgs that took too long before
+	changed bool           // since the last report was posted
+
+	mail chan edge.Status      // to the reporter, the latest only
+	told chan map[string]int64 // what the portal has taken: drift's sequence, by org
 }
 
 // orgState is what the loop knows of one org.
@@ -47,11 +64,15 @@ type orgState struct {
 	observed int64
 	applied  int64
 	want     Checked // what has to be
+	serial   int     // of want: grows when another is wanted
 	good     Checked // what serves, once applied is not 0
 	standing bool    // they are the same
 	// remembered is a state from the disk, in which nothing that failed was
 	// kept: the portal's answer replaces it even of the same generation.
 	remembered bool
+	busy       bool         // a piece of work is under way
+	again      bool         // and there is more to do after it
+	slow       bool         // the last one took too long
 	failed     []edge.Blame // wrong everywhere
 	left       []edge.Blame // what the host could not carry; tried again
 	err        error
@@ -59,7 +80,12 @@ type orgState struct {
 	backoff    time.Duration
 	drift      []edge.Drift
 	probes     map[string]edge.ProbeResult
+	asked      map[string]bool // probes that are under way
 	seen       Observation
+}
+
+func newOrgState(id string) *orgState {
+	return &orgState{id: id, probes: map[string]edge.ProbeResult{}, asked: map[string]bool{}}
 }
 
 // NewLoop opens the state folder.
@@ -79,52 +105,98 @@ func NewLoop(source Source, applier Applier, o Options) (*Loop, error) {
 		return nil, err
 	}
 	return &Loop{source: source, applier: applier, options: o, log: o.Logger, store: store, ledger: ledger,
-		orgs: map[string]*orgState{}, mail: make(chan edge.Status, 1), sent: make(chan map[string]int, 16)}, nil
+		orgs: map[string]*orgState{}, done: make(chan outcome), probed: make(chan answer), slots: make(chan struct{}, atOnce), slow: make(chan struct{}, 1),
+		mail: make(chan edge.Status, 1), told: make(chan map[string]int64, 16)}, nil
 }
 
 // Run serves until ctx ends. What is applied stays: traffic goes on.
 func (l *Loop) Run(ctx context.Context) error {
 	l.reassert(ctx)
 	news := make(chan edge.Desired)
-	var running sync.WaitGroup
-	defer running.Wait()
+	var speaking sync.WaitGroup
+	defer speaking.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	running.Go(func() { l.fetch(ctx, news) })
-	running.Go(func() { l.report(ctx) })
+	speaking.Go(func() { l.fetch(ctx, news) })
+	speaking.Go(func() { l.report(ctx) })
 	tick := time.NewTicker(l.options.Tick)
 	defer tick.Stop()
+	var late <-chan time.Time // a report that waits for what is under way
 	for {
 		select {
 		case <-ctx.Done():
-			l.observe(context.WithoutCancel(ctx))
-			return l.ledger.Write()
+			return l.end(context.WithoutCancel(ctx))
 		case d := <-news:
-			l.desired = &d
+			l.desired, l.changed = &d, true
 			l.apply(ctx)
 			l.probe(ctx)
 		case <-tick.C:
+			l.changed = true
 			l.apply(ctx) // what failed and is due again
-			l.repair(ctx)
+			for _, o := range l.orgs {
+				l.begin(ctx, o, true)
+			}
 		case <-l.applier.Changed():
-		case counts := <-l.sent:
-			for id, n := range counts {
+			for _, o := range l.orgs {
+				l.begin(ctx, o, false)
+			}
+		case r := <-l.done:
+			l.finish(ctx, r)
+			l.probe(ctx)
+		case a := <-l.probed:
+			delete(a.org.asked, a.result.ID)
+			a.org.probes[a.result.ID] = a.result
+			l.post(ctx) // somebody waits for it
+		case sequences := <-l.told:
+			for id, n := range sequences {
 				if o := l.orgs[id]; o != nil {
-					o.drift = o.drift[min(n, len(o.drift)):]
+					o.drift = slices.DeleteFunc(o.drift, func(d edge.Drift) bool { return d.Sequence <= n })
 				}
 			}
-			continue
+		case <-late:
+			late = nil
+			l.post(ctx)
 		}
-		l.observe(ctx)
-		if err := l.ledger.Write(); err != nil {
-			l.log.Error("counters were not written", "error", err)
+		switch {
+		case !l.changed:
+		case l.busy == 0:
+			l.post(ctx)
+		case late == nil:
+			late = time.After(reportPatience)
 		}
-		l.post(l.status(ctx))
 	}
 }
 
+// end waits for what is under way, and counts what was carried until now.
+func (l *Loop) end(ctx context.Context) error {
+	go func() {
+		l.running.Wait()
+		close(l.done)
+		close(l.probed)
+	}()
+	go func() {
+		for range l.probed { //nolint:revive // nobody is told any more
+		}
+	}()
+	for r := range l.done {
+		l.take(r)
+	}
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	for _, o := range l.orgs {
+		if o.applied == 0 || o.slow {
+			continue
+		}
+		if seen, err := l.applier.Observe(ctx, o.good); err == nil {
+			l.count(o, seen)
+		}
+	}
+	return l.ledger.Write()
+}
+
 // reassert makes the last good state true before anybody is asked: after a
-// reboot the portal may be away.
+// reboot the portal may be away. An org on which a program hangs is waited for
+// no longer than reassertPatience.
 func (l *Loop) reassert(ctx context.Context) {
 	good, err := l.store.Good()
 	if err != nil {
@@ -135,10 +207,21 @@ func (l *Loop) reassert(ctx context.Context) {
 			l.log.Error("last good state is unsound", "org", v.Key, "error", v.Err)
 			continue
 		}
-		o := &orgState{id: v.ID, key: v.Key, observed: v.Generation, want: v.Want, probes: map[string]edge.ProbeResult{}}
+		o := newOrgState(v.ID)
+		o.key, o.observed, o.want, o.remembered = v.Key, v.Generation, v.Want, true
 		l.orgs[v.ID] = o
-		l.applyOne(ctx, o)
-		o.remembered = true
+		l.begin(ctx, o, false)
+	}
+	timeout := time.After(reassertPatience)
+	for l.busy > 0 {
+		select {
+		case r := <-l.done:
+			l.finish(ctx, r)
+		case <-timeout:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -173,37 +256,18 @@ func (l *Loop) fetch(ctx context.Context, news chan<- edge.Desired) {
 // apply brings every org that is behind to what is wanted.
 func (l *Loop) apply(ctx context.Context) {
 	if l.desired != nil {
-		l.take(*l.desired) //nolint:contextcheck // what is gone is removed whole, also while ending
+		l.compare(*l.desired) //nolint:contextcheck // what is gone is removed whole, also while ending
 	}
-	var due []*orgState
 	for _, o := range l.orgs {
-		if (!o.standing || len(o.left) > 0) && !time.Now().Before(o.retry) && o.key != "" {
-			due = append(due, o)
-		}
-	}
-	slots := make(chan struct{}, atOnce)
-	var running sync.WaitGroup
-	for _, o := range due {
-		l.observeOne(ctx, o) // counters end with what is replaced
-		slots <- struct{}{}
-		running.Go(func() {
-			defer func() { <-slots }()
-			l.applyOne(ctx, o)
-		})
-	}
-	running.Wait()
-	for _, o := range due {
-		if o.standing {
-			if err := l.store.Keep(o.good.Org()); err != nil {
-				l.log.Error("last good state was not kept", "org", o.key, "error", err)
-			}
+		if o.due() {
+			l.begin(ctx, o, false)
 		}
 	}
 }
 
-// take compares what is wanted with what is known. Orgs that nobody wants any
-// more go.
-func (l *Loop) take(d edge.Desired) {
+// compare compares what is wanted with what is known. Orgs that nobody wants
+// any more go.
+func (l *Loop) compare(d edge.Desired) {
 	good := func(id string) (edge.Org, bool) {
 		if o := l.orgs[id]; o != nil && o.applied > 0 {
 			return o.good.Org(), true
@@ -215,7 +279,7 @@ func (l *Loop) take(d edge.Desired) {
 		wanted[v.ID] = true
 		o := l.orgs[v.ID]
 		if o == nil {
-			o = &orgState{id: v.ID, probes: map[string]edge.ProbeResult{}}
+			o = newOrgState(v.ID)
 			l.orgs[v.ID] = o
 		}
 		if v.Err != nil {
@@ -231,19 +295,22 @@ func (l *Loop) take(d edge.Desired) {
 			continue // waits for its next try
 		}
 		o.key, o.observed, o.want, o.failed, o.left = v.Key, v.Generation, v.Want, v.Failed, nil
+		o.serial++
 		o.standing, o.remembered, o.retry, o.backoff = false, false, time.Time{}, 0
 	}
 	keys := map[string]bool{}
 	for id, o := range l.orgs {
-		if wanted[id] {
+		if wanted[id] || o.busy { // one that is worked on goes when that is done
 			keys[o.key] = true
 		}
 	}
 	for id, o := range l.orgs {
-		if wanted[id] {
+		if wanted[id] || o.busy {
 			continue
 		}
-		l.observeOne(context.Background(), o)
+		if seen, err := l.observe(context.Background(), o.work(false)); err == nil {
+			l.count(o, seen)
+		}
 		if !l.drop(o.key, o.id) {
 			continue
 		}
@@ -279,104 +346,4 @@ func (l *Loop) drop(key, id string) bool {
 		l.log.Error("an org that is gone is still remembered", "org", key, "error", err)
 	}
 	return true
-}
-
-// applyOne touches nothing but its org's state: several run at once.
-func (l *Loop) applyOne(ctx context.Context, o *orgState) {
-	began := time.Now()
-	blamed, err := l.applier.Apply(ctx, o.want)
-	o.err = err
-	if err != nil {
-		o.later()
-		l.log.Error("a state could not be applied; the last good one serves", "org", o.key, "generation", o.observed, "error", err)
-		return
-	}
-	ids := map[string]bool{}
-	for _, b := range blamed {
-		ids[b.ID] = true
-	}
-	news := !o.standing || len(blamed) != len(o.left)
-	o.left, o.good = blamed, o.want.Without(ids)
-	o.standing, o.applied = true, o.observed
-	if len(blamed) > 0 {
-		o.later() // a trunk that is late, a port that somebody leaves
-	} else {
-		o.backoff = 0
-	}
-	if news {
-		l.log.Info("applied", "org", o.key, "generation", o.observed, "left out", len(o.failed)+len(o.left), "took", time.Since(began).Round(time.Millisecond))
-	}
-}
-
-// later puts the next try off, further each time.
-func (o *orgState) later() {
-	o.backoff = min(max(2*o.backoff, firstBackoff), lastBackoff)
-	o.retry = time.Now().Add(o.backoff)
-}
-
-// repair looks after what stands.
-func (l *Loop) repair(ctx context.Context) {
-	for _, o := range l.orgs {
-		if o.applied == 0 {
-			continue
-		}
-		found, err := l.applier.Repair(ctx, o.good)
-		for _, text := range found {
-			l.log.Warn("other hands changed the gateway; repaired", "org", o.key, "what", text)
-			o.drift = append(o.drift, edge.Drift{At: time.Now().UTC(), Text: text})
-		}
-		o.drift = o.drift[max(0, len(o.drift)-driftMost):]
-		if err != nil {
-			l.log.Error("could not be repaired", "org", o.key, "error", err)
-			if o.standing {
-				l.applyOne(ctx, o) // which blames the object alone, if it is one
-			}
-		}
-	}
-}
-
-func (l *Loop) observe(ctx context.Context) {
-	for _, o := range l.orgs {
-		l.observeOne(ctx, o)
-	}
-}
-
-func (l *Loop) observeOne(ctx context.Context, o *orgState) {
-	if o.applied == 0 {
-		return
-	}
-	seen, err := l.applier.Observe(ctx, o.good)
-	if err != nil {
-		l.log.Warn("traffic can't be read", "org", o.key, "error", err)
-		return
-	}
-	for id, s := range seen.Services {
-		s.In, s.Out, s.Total = l.ledger.Count(id+"/in", s.Instance, s.In), l.ledger.Count(id+"/out", s.Instance, s.Out), l.ledger.Count(id+"/new", s.Instance, s.Total)
-		for node, n := range s.Nodes {
-			n.In, n.Out, n.Total = l.ledger.Count(node+"/in", n.Instance, n.In), l.ledger.Count(node+"/out", n.Instance, n.Out), l.ledger.Count(node+"/new", n.Instance, n.Total)
-			s.Nodes[node] = n
-		}
-		seen.Services[id] = s
-	}
-	for id, p := range seen.Peers {
-		p.In, p.Out = l.ledger.Count(id+"/in", p.Instance, p.In), l.ledger.Count(id+"/out", p.Instance, p.Out)
-		seen.Peers[id] = p
-	}
-	o.seen = seen
-	l.ledger.Using(o.id, publicIPs(o.good.Org()))
-}
-
-// publicIPs are all that an org's state names, those of disabled services too.
-func publicIPs(o edge.Org) map[string]bool {
-	set := map[string]bool{}
-	if o.Outbound != "" {
-		set[o.Outbound] = true
-	}
-	for _, s := range o.Services {
-		set[s.PublicIP] = true
-	}
-	if o.VPN != nil {
-		set[o.VPN.PublicIP] = true
-	}
-	return set
 }

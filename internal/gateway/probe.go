@@ -2,35 +2,31 @@ package gateway
 
 import (
 	"context"
-	"sync"
+
+	"github.com/millwright/millwright/internal/edge"
 )
 
-// probe tries what the portal asks for, each once, those of all orgs together:
-// a node that doesn't answer holds up nobody else's.
+// answer is what came of a probe.
+type answer struct {
+	org    *orgState
+	result edge.ProbeResult
+}
+
+// probe tries what the portal asks for, each once, as soon as what it asks
+// about is applied. Nothing waits for a node that doesn't answer.
 func (l *Loop) probe(ctx context.Context) {
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	for _, o := range l.orgs {
-		for _, p := range o.want.Org().Probes {
-			mu.Lock()
-			_, done := o.probes[p.ID]
-			mu.Unlock()
-			if done || o.applied == 0 {
-				continue
-			}
-			running.Go(func() {
-				result := l.applier.Probe(ctx, o.good, p)
-				mu.Lock()
-				defer mu.Unlock()
-				o.probes[p.ID] = result
-			})
-		}
-	}
-	running.Wait()
 	for _, o := range l.orgs {
 		listed := map[string]bool{}
 		for _, p := range o.want.Org().Probes {
 			listed[p.ID] = true
+			if _, done := o.probes[p.ID]; done || o.asked[p.ID] || o.applied == 0 || o.busy {
+				continue
+			}
+			o.asked[p.ID] = true
+			good := o.good
+			l.running.Go(func() {
+				l.probed <- answer{o, l.applier.Probe(ctx, good, p)}
+			})
 		}
 		for id := range o.probes {
 			if !listed[id] {

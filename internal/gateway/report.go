@@ -3,44 +3,54 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/millwright/millwright/internal/edge"
 )
 
-// post hands the latest status to the reporter; one that still waits is
-// replaced.
-func (l *Loop) post(s edge.Status) {
+// post writes the counters down and hands the latest status to the reporter;
+// one that still waits is replaced.
+func (l *Loop) post(ctx context.Context) {
+	l.changed = false
+	if err := l.ledger.Write(); err != nil {
+		l.log.Error("counters were not written", "error", err)
+	}
 	select {
 	case <-l.mail:
 	default:
 	}
-	l.mail <- s
+	l.mail <- l.status(ctx)
 }
 
 // report sends what is posted. A portal that doesn't answer delays nothing
-// else.
+// else. Drift is sent until a report that carried it was taken; where only the
+// answer was lost, its sequence tells the portal that it knows it.
 func (l *Loop) report(ctx context.Context) {
+	taken := map[string]int64{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case s := <-l.mail:
+			sequences := map[string]int64{}
+			for i := range s.Orgs {
+				o := &s.Orgs[i]
+				o.Drift = slices.DeleteFunc(o.Drift, func(d edge.Drift) bool { return d.Sequence <= taken[o.ID] })
+				for _, d := range o.Drift {
+					sequences[o.ID] = max(sequences[o.ID], d.Sequence)
+				}
+			}
 			if err := l.source.Report(ctx, s); err != nil {
 				if ctx.Err() == nil {
 					l.log.Warn("the portal does not take the report", "error", err)
 				}
 				continue
 			}
-			counts := map[string]int{}
-			for i := range s.Orgs {
-				if n := len(s.Orgs[i].Drift); n > 0 {
-					counts[s.Orgs[i].ID] = n
-				}
-			}
-			if len(counts) > 0 {
+			maps.Copy(taken, sequences)
+			if len(sequences) > 0 {
 				select {
-				case l.sent <- counts:
+				case l.told <- sequences:
 				case <-ctx.Done():
 				}
 			}
