@@ -28,6 +28,7 @@ type edgeCommand struct {
 	HAProxy   string            `name:"haproxy" help:"HAProxy's program." default:"haproxy"`
 	NFT       string            `name:"nft" help:"nftables' program." default:"nft"`
 	Tick      time.Duration     `help:"How often to look for drift and to report." default:"2s"`
+	Patience  time.Duration     `help:"How long nftables or HAProxy may take, each time, before it is ended." default:"30s"`
 	Check     bool              `help:"Say what this host has and lacks, and end; the exit code is 1 where something is missing."`
 }
 
@@ -67,7 +68,7 @@ func (e edgeCommand) options(log *slog.Logger) (host.Options, error) {
 	if err != nil {
 		return host.Options{}, err
 	}
-	o := host.Options{Dir: e.State, Run: e.Sockets, Uplink: e.Uplink, Trunks: e.Trunk, HAProxy: e.HAProxy, NFT: e.NFT, Executable: program, Logger: log}
+	o := host.Options{Dir: e.State, Run: e.Sockets, Uplink: e.Uplink, Trunks: e.Trunk, HAProxy: e.HAProxy, NFT: e.NFT, Patience: e.Patience, Executable: program, Logger: log}
 	if e.NextHop != "" {
 		if o.NextHop, err = netip.ParseAddr(e.NextHop); err != nil {
 			return o, fmt.Errorf("--next-hop: %w", err)

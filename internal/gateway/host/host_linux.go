@@ -63,7 +63,7 @@ func New(o Options) (*Host, error) {
 		return nil, fmt.Errorf("the path of the sockets' folder is too long: %s", o.Run)
 	}
 	h := &Host{options: o, log: o.Logger, changed: make(chan struct{}, 1), orgs: map[string]*org{}}
-	h.serving, h.stop = context.WithCancel(context.Background())
+	h.serving, h.stop = context.WithCancel(patient(context.Background(), o.Patience))
 	return h, nil
 }
 
@@ -133,7 +133,7 @@ func (h *Host) Apply(ctx context.Context, want gateway.Checked) ([]edge.Blame, e
 	o := h.org(want.Key())
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	failed, err := h.apply(ctx, o, want)
+	failed, err := h.apply(patient(ctx, h.options.Patience), o, want)
 	if err != nil {
 		return nil, err
 	}

@@ -118,19 +118,47 @@ func (n namespace) handles(f func(*netlink.Handle, netns.NsHandle) error) error 
 	return f(handle, file)
 }
 
-// run runs a program inside the namespace and returns what it printed.
+// run runs a program inside the namespace and returns what it printed. One
+// that takes longer than patience is killed, with all that it started.
 func (n namespace) run(ctx context.Context, stdin string, program string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
+	defer cancel()
 	var out, complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- nft or haproxy, with paths of ours
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &complaint
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second // a child of its own may hold what is read here
 	if err := n.do(cmd.Start); err != nil {
 		return "", err
 	}
 	if err := cmd.Wait(); err != nil {
 		text := strings.TrimSpace(complaint.String())
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = errTooLong
+		}
 		return out.String(), &commandError{program: filepath.Base(program), text: text, err: err}
 	}
 	return out.String(), nil
+}
+
+var errTooLong = errors.New("it took too long, and was ended")
+
+// patienceDefault is many times what a few thousand services take.
+const patienceDefault = 30 * time.Second
+
+type patienceKey struct{}
+
+// patient gives the programs that are run under ctx so long each.
+func patient(ctx context.Context, each time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, each)
+}
+
+func patienceOf(ctx context.Context) time.Duration {
+	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok && d > 0 {
+		return d
+	}
+	return patienceDefault
 }
 
 // commandError carries what a program complained of, whole.
@@ -155,6 +183,8 @@ func (e *commandError) Unwrap() error { return e.err }
 //     HAProxy's listeners on reload.
 //   - nf_conntrack_tcp_loose: a reply whose connection was swept would be taken
 //     for a new one, and leave under another address.
+//   - promote_secondaries: a network's old gateway address would take its new
+//     one along.
 //   - arp_ignore: the uplink must not answer for private addresses.
 var sysctls = [][2]string{
 	{"net.ipv6.conf.all.disable_ipv6", "1"},
@@ -168,6 +198,7 @@ var sysctls = [][2]string{
 	{"net.ipv4.conf.all.accept_redirects", "0"},
 	{"net.ipv4.conf.all.send_redirects", "0"},
 	{"net.ipv4.conf.default.send_redirects", "0"},
+	{"net.ipv4.conf.all.promote_secondaries", "1"},
 	{"net.ipv4.ip_local_port_range", "10240 65535"},
 	{"net.netfilter.nf_conntrack_tcp_loose", "0"},
 	{"net.netfilter.nf_conntrack_acct", "1"},

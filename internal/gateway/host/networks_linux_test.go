@@ -96,7 +96,7 @@ func TestNetworkIsAVLANOfItsTrunk(t *testing.T) {
 	var told []netip.Addr
 	apply := func(n edge.Network) (done []string, changed []string, err error) {
 		k.done, told = nil, nil
-		l := linker{options: Options{Trunks: map[string]string{"east": "ens1", "west": "ens2"}}, out: side{k, k.outside}, in: side{k, k.inside},
+		l := linker{whole: true, options: Options{Trunks: map[string]string{"east": "ens1", "west": "ens2"}}, out: side{k, k.outside}, in: side{k, k.inside},
 			announce: func(_ netlink.Link, list []netip.Addr) error { told = append(told, list...); return nil }}
 		err = l.network(n)
 		return k.done, l.changed, err

@@ -3,6 +3,7 @@ package host
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 )
 
 // Options of a gateway host.
@@ -20,9 +21,11 @@ type Options struct {
 	Trunks map[string]string
 	// Refuse is where machines may not send to, beside the host's own
 	// addresses and 169.254.0.0/16.
-	Refuse     []netip.Prefix
-	HAProxy    string // program paths
-	NFT        string
+	Refuse  []netip.Prefix
+	HAProxy string // program paths
+	NFT     string
+	// Patience is how long one run of a program may take; 0: 30 s.
+	Patience   time.Duration
 	Executable string // this program: it is also the tunnel
 	Logger     *slog.Logger
 }

@@ -12,6 +12,7 @@ import (
 // Repair looks at everything that Apply made. What differs was changed by
 // other hands, or died; it is made again and told.
 func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, error) {
+	ctx = patient(ctx, h.options.Patience)
 	o, key := h.org(want.Key()), want.Key()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,6 +94,7 @@ func (h *Host) reapply(ctx context.Context, o *org, want gateway.Checked) error 
 // kernel, which a reload doesn't touch; nodes from HAProxy and, of UDP, from
 // the connections that are open.
 func (h *Host) Observe(ctx context.Context, want gateway.Checked) (gateway.Observation, error) {
+	ctx = patient(ctx, h.options.Patience)
 	o, key := h.org(want.Key()), want.Key()
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -182,5 +183,74 @@ func TestVPNWithoutDeviceFailsAlone(t *testing.T) {
 		return in.LinkDel(link)
 	}))
 	r.status(func(s edge.Status) bool { return len(orgOf(s, r.orgs[0].ID).Failed) == 0 })
+	r.passes(r.inet, clientOne, "http://203.0.113.11/", a.name)
+}
+
+// A program that hangs for one org is ended, and keeps the other org neither
+// waiting nor from being repaired; the first stays as it was, and gets its
+// change when nothing hangs any more.
+func TestHangingProgramIsOneOrgs(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"nft", "haproxy"} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			a, b := r.machine(0, "10.0.0.5"), r.machine(1, "10.0.0.5")
+			r.orgs[0].Services = []edge.Service{service("one", 1, edge.ProtocolTCP, "203.0.113.11", 80, a)}
+			r.orgs[1].Services = []edge.Service{service("two", 1, edge.ProtocolTCP, "203.0.113.21", 80, b)}
+			wrapper := filepath.Join(filepath.Dir(r.state), program)
+			hang := wrapper + "-hangs"
+			text := fmt.Sprintf("#!/bin/sh\nif [ -e %s ] && [ \"$(ip netns identify)\" = mw-%s ]; then sleep 1000; fi\nexec %s \"$@\"\n", hang, r.orgs[0].Key, program)
+			r.must(os.WriteFile(wrapper, []byte(text), 0o700))
+			r.start("--"+program, wrapper, "--patience", "4s")
+			r.want()
+			before, good := r.standing(r.orgs[0].Key), r.orgs[0].Generation
+			r.must(os.WriteFile(hang, nil, 0o600))
+			for i := range r.orgs {
+				r.orgs[i].Generation++
+			}
+			r.orgs[0].Services = append(r.orgs[0].Services, service("new", 2, edge.ProtocolTCP, "203.0.113.11", 81, a))
+			r.orgs[1].Services = append(r.orgs[1].Services, service("other", 2, edge.ProtocolTCP, "203.0.113.21", 81, b))
+			r.portal.set(r.orgs[:]...)
+			began := time.Now()
+			s := r.status(func(s edge.Status) bool { return orgOf(s, r.orgs[1].ID).Applied == r.orgs[1].Generation })
+			if took := time.Since(began); took > 3*time.Second || orgOf(s, r.orgs[0].ID).Error != "" {
+				t.Errorf("the other org waited %s, until %q", took, orgOf(s, r.orgs[0].ID).Error)
+			}
+			r.passes(r.inet, clientOne, "http://203.0.113.21:81/", b.name)
+			if _, err := namespaceOf(r.orgs[1].Key).run(t.Context(), "", "ip", "addr", "del", "203.0.113.21/32", "dev", "up0"); err != nil {
+				t.Fatal(err)
+			}
+			r.status(func(s edge.Status) bool { return len(orgOf(s, r.orgs[1].ID).Drift) > 0 })
+			s = r.status(func(s edge.Status) bool { return orgOf(s, r.orgs[0].ID).Error != "" })
+			if o := orgOf(s, r.orgs[0].ID); o.Applied != good || !strings.Contains(o.Error, "too long") {
+				t.Errorf("applied %d of %d, error %q", o.Applied, o.Observed, o.Error)
+			}
+			if after := r.standing(r.orgs[0].Key); after != before {
+				t.Errorf("before:\n%s\nafter what hung:\n%s", before, after)
+			}
+			r.passes(r.inet, clientOne, "http://203.0.113.11/", a.name)
+			r.must(os.Remove(hang))
+			r.applied()
+			r.passes(r.inet, clientOne, "http://203.0.113.11:81/", a.name)
+		})
+	}
+}
+
+// A network's gateway address may change without the network going away.
+func TestGatewayAddressMoves(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	a := r.machine(0, "10.0.0.5")
+	r.start()
+	r.want()
+	r.orgs[0].Networks[0].Gateway = "10.0.0.254"
+	r.want()
+	if s := r.standing(r.orgs[0].Key); !strings.Contains(s, "net1 map[10.0.0.254/24:true]") {
+		t.Errorf("after the move:\n%s", s)
+	}
+	r.orgs[0].Services = []edge.Service{service("web", 1, edge.ProtocolTCP, "203.0.113.11", 80, a)}
+	r.orgs[0].Networks[0].Gateway = "10.0.0.1" // where the machine's route leads
+	r.want()
 	r.passes(r.inet, clientOne, "http://203.0.113.11/", a.name)
 }
