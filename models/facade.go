@@ -109,6 +109,12 @@ func (r *Reader) Facade(id ServiceID) (FacadePolicy, error) {
 	return p, absent(r.tx.Take(&p, "service_id = ?", id).Error, "policy")
 }
 
+// FacadeMachine returns a machine's record as a policy's, or ErrNotFound.
+func (r *Reader) FacadeMachine(id MachineID) (FacadeMachine, error) {
+	var m FacadeMachine
+	return m, absent(r.tx.Take(&m, "machine_id = ?", id).Error, "machine of a policy")
+}
+
 // FacadeMachines lists those that are the policy's, oldest first.
 func (r *Reader) FacadeMachines(id ServiceID) ([]FacadeMachine, error) {
 	var rows []FacadeMachine

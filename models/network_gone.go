@@ -11,6 +11,7 @@ import (
 type AbandonedNetwork struct {
 	ID              NetworkID `gorm:"primaryKey"`
 	OrgID           OrgID
+	CloudID         CloudID
 	Name            string // with the id behind it, since it was deleted
 	PortGroup       string
 	DeletedAt       *time.Time
@@ -36,15 +37,75 @@ func (s *System) AbandonedNetworks(ctx context.Context, cloud CloudID) ([]Abando
 	return ours, err
 }
 
-// PortGroupGone notes that a deleted network left nothing in vSphere. removed
-// says that there was something, which is then told in the org's history.
-func (s *System) PortGroupGone(ctx context.Context, n AbandonedNetwork, removed bool) error {
-	return s.changing(ctx, func(w *Writer) error {
-		done := w.tx.Model(&AbandonedNetwork{}).Where("id = ? AND deleted_at IS NOT NULL AND port_group_gone_at IS NULL", n.ID).Update("port_group_gone_at", Now())
-		if done.Error != nil || done.RowsAffected == 0 || !removed {
-			return done.Error
+// networkClearPause is how long a Task that failed keeps the sweep from
+// beginning another.
+const networkClearPause = 10 * time.Minute
+
+// AbandonedNetworksToClear lists those of a cloud for which a Task is due: none
+// is active, and the last didn't end just now.
+func (s *System) AbandonedNetworksToClear(ctx context.Context, cloud CloudID) ([]AbandonedNetwork, error) {
+	all, err := s.AbandonedNetworks(ctx, cloud)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	busy := map[NetworkID]bool{}
+	err = s.reading(ctx, func(r *Reader) error {
+		ids := make([]NetworkID, len(all))
+		for i, n := range all {
+			ids[i] = n.ID
 		}
-		was := Object{Kind: "network", ID: string(n.ID), Name: strings.TrimSuffix(n.Name, " "+string(n.ID))}
-		return w.recordFor(n.OrgID, Event{Action: ActionNetworkClear, Object: was, Outcome: OutcomeSucceeded, After: map[string]any{"port_group": n.PortGroup}})
+		var list []NetworkID
+		err := r.tx.Model(&Task{}).Where("network_id IN ? AND (state IN ? OR finished_at > ?)", ids, ActiveTaskStates, Now().Add(-networkClearPause)).
+			Distinct().Pluck("network_id", &list).Error
+		for _, id := range list {
+			busy[id] = true
+		}
+		return err
 	})
+	var due []AbandonedNetwork
+	for _, n := range all {
+		if !busy[n.ID] {
+			due = append(due, n)
+		}
+	}
+	return due, err
+}
+
+// Object is how the history names the network that was.
+func (n *AbandonedNetwork) Object() Object {
+	return Object{Kind: "network", ID: string(n.ID), Name: n.WasCalled()}
+}
+
+// WasCalled is its name before it was deleted.
+func (n *AbandonedNetwork) WasCalled() string {
+	return strings.TrimSuffix(n.Name, " "+string(n.ID))
+}
+
+// AbandonedNetwork returns a deleted network, or ErrNotFound.
+func (r *Reader) AbandonedNetwork(id NetworkID) (AbandonedNetwork, error) {
+	var n AbandonedNetwork
+	return n, absent(r.tx.Take(&n, "id = ? AND deleted_at IS NOT NULL", id).Error, "network")
+}
+
+// LatestClear returns the newest Task on what is left of the network, or
+// ErrNotFound.
+func (r *Reader) LatestClear(id NetworkID) (TaskDetail, error) {
+	var t Task
+	if err := r.tx.Where("network_id = ?", id).Order("id DESC").Take(&t).Error; err != nil {
+		return TaskDetail{}, absent(err, "task")
+	}
+	return r.Task(t.ID)
+}
+
+// PortGroupGone notes that a deleted network has nothing in vSphere any more.
+func (w *Writer) PortGroupGone(id NetworkID) error {
+	n, err := w.AbandonedNetwork(id)
+	if err != nil {
+		return err
+	}
+	done := w.tx.Model(&AbandonedNetwork{}).Where("id = ? AND deleted_at IS NOT NULL AND port_group_gone_at IS NULL", id).Update("port_group_gone_at", Now())
+	if done.Error != nil || done.RowsAffected == 0 { // told before
+		return done.Error
+	}
+	return w.Record(Event{Action: ActionNetworkClear, Object: n.Object(), Outcome: OutcomeSucceeded, After: map[string]any{"port_group": n.PortGroup}})
 }

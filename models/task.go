@@ -15,11 +15,13 @@ const (
 	TaskCreate TaskKind = "machine.create"
 	TaskPower  TaskKind = "machine.power"
 	TaskDelete TaskKind = "machine.delete"
-	TaskMedia  TaskKind = "machine.media" // insert or eject the virtual CD
+	TaskMedia  TaskKind = "machine.media"  // insert or eject the virtual CD
+	TaskRetire TaskKind = "machine.retire" // a policy's scale-in: its node is drained, then it goes
+	TaskClear  TaskKind = "network.clear"  // a deleted network's port group
 )
 
 // TaskKinds lists them, in the order of a menu.
-var TaskKinds = []TaskKind{TaskCreate, TaskPower, TaskMedia, TaskDelete}
+var TaskKinds = []TaskKind{TaskCreate, TaskPower, TaskMedia, TaskDelete, TaskRetire, TaskClear}
 
 // StepState is where one step of a Task stands.
 type StepState string
@@ -32,12 +34,14 @@ const (
 	StepSkipped StepState = "skipped"
 )
 
-// Task is a user-visible piece of background work on one machine.
+// Task is a user-visible piece of background work on one machine, or on what
+// is left of one network.
 type Task struct {
 	ID          TaskID `gorm:"primaryKey"`
 	OrgID       OrgID
-	MachineID   MachineID
-	MachineName string
+	MachineID   MachineID `gorm:"default:null"`
+	NetworkID   NetworkID `gorm:"default:null"`
+	MachineName string    // the network's, of TaskClear
 	Kind        TaskKind
 	Op          PowerOp // of TaskPower
 	Media       string  // of TaskMedia: the ISO file to insert, "" to eject
@@ -124,6 +128,9 @@ func (w *Writer) InsertTask(t *Task, steps []StepSpec) error {
 	t.SessionID, t.Source, t.RequestID = w.actor.SessionID, w.actor.Source, w.actor.RequestID
 	if err := w.tx.Create(t).Error; err != nil {
 		if errors.Is(err, gorm.ErrDuplicatedKey) {
+			if t.NetworkID != "" {
+				return Conflict("Something is already being done to what is left of this network.")
+			}
 			return Conflict("Something is already being done to this machine. Wait until its task has ended.")
 		}
 		return err
@@ -209,7 +216,9 @@ func (w *Writer) LogTask(t *Task, text string) error {
 
 func (w *Writer) touchTask(t *Task) {
 	w.touch("task", string(t.ID))
-	w.touch("machine", string(t.MachineID))
+	if t.MachineID != "" {
+		w.touch("machine", string(t.MachineID))
+	}
 }
 
 // Task returns one with steps and log.

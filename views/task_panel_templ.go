@@ -24,7 +24,7 @@ type TaskPanelProps struct {
 }
 
 func (p TaskPanelProps) cancellable() bool {
-	return p.CanControl && (p.Task.State == models.TaskQueued || p.Task.State == models.TaskRunning)
+	return p.CanControl && p.Task.Kind != models.TaskClear && (p.Task.State == models.TaskQueued || p.Task.State == models.TaskRunning)
 }
 
 func (p TaskPanelProps) retryable() bool {

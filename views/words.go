@@ -171,6 +171,10 @@ func taskWords(kind models.TaskKind, op models.PowerOp) string {
 		return "Delete"
 	case models.TaskMedia:
 		return "Change CD of"
+	case models.TaskRetire:
+		return "Scale in"
+	case models.TaskClear:
+		return "Clear up after"
 	default:
 		return powerName(op)
 	}

@@ -20,6 +20,8 @@ type (
 	powerJob     struct{ taskRef }
 	deleteJob    struct{ taskRef }
 	mediaJob     struct{ taskRef }
+	retireJob    struct{ taskRef }
+	clearJob     struct{ taskRef }
 	reconcileJob struct{}
 )
 
@@ -27,6 +29,8 @@ func (createJob) Kind() string    { return "machine.create" }
 func (powerJob) Kind() string     { return "machine.power" }
 func (deleteJob) Kind() string    { return "machine.delete" }
 func (mediaJob) Kind() string     { return "machine.media" }
+func (retireJob) Kind() string    { return "machine.retire" }
+func (clearJob) Kind() string     { return "network.clear" }
 func (reconcileJob) Kind() string { return "task.reconcile" }
 
 // enqueue gives a Task its job, in the transaction that made the Task.
@@ -42,6 +46,10 @@ func (f *Factory) enqueue(ctx context.Context, w *models.Writer, t *models.Task)
 		args = deleteJob{ref}
 	case models.TaskMedia:
 		args = mediaJob{ref}
+	case models.TaskRetire:
+		args = retireJob{ref}
+	case models.TaskClear:
+		args = clearJob{ref}
 	default:
 		return fmt.Errorf("factory: no worker for a task of kind %q", t.Kind)
 	}

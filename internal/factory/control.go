@@ -16,8 +16,12 @@ func (f *Factory) Cancel(ctx context.Context, scope *models.Scope, id models.Tas
 			return err
 		}
 		t := &d.Task
-		if t.Kind == models.TaskDelete {
+		switch t.Kind {
+		case models.TaskDelete:
 			return models.Conflict("A delete can't be cancelled: the machine may be gone already.")
+		case models.TaskClear:
+			return models.Conflict("The network is deleted; what is left of it goes too.")
+		default:
 		}
 		if t.State == models.TaskCancelling {
 			return models.Conflict("This task is being cancelled already.")
@@ -32,12 +36,21 @@ func (f *Factory) Cancel(ctx context.Context, scope *models.Scope, id models.Tas
 		if err != nil {
 			return err
 		}
-		if t.State == models.TaskRunning {
-			return w.MoveTask(t, models.TaskCancelling, nil)
+		running := t.State == models.TaskRunning
+		if running {
+			if err := w.MoveTask(t, models.TaskCancelling, nil); err != nil {
+				return err
+			}
 		}
 		m, err := w.MachineRecord(t.MachineID)
 		if err != nil {
 			return err
+		}
+		if t.Kind == models.TaskRetire && m.State == models.MachineDeleting {
+			return models.Conflict("The node is out of the service already, and the machine goes: it is too late to cancel.")
+		}
+		if running {
+			return nil
 		}
 		return f.operations[t.Kind].end(w, &ending{task: t, machine: &m, to: models.TaskCancelled, undone: true})
 	})
@@ -60,8 +73,11 @@ func (f *Factory) Retry(ctx context.Context, scope *models.Scope, id models.Task
 			return models.Conflict("Only a task that failed can be tried again.")
 		}
 		latest, err := r.LatestTask(old.MachineID)
+		if old.NetworkID != "" {
+			latest, err = r.LatestClear(old.NetworkID)
+		}
 		if err == nil && latest.ID != old.ID {
-			return models.Conflict("Something else was done to this machine since. Look at its latest task.")
+			return models.Conflict("Something else was done about this since. Look at the latest task.")
 		}
 		return err
 	})
@@ -73,7 +89,9 @@ func (f *Factory) Retry(ctx context.Context, scope *models.Scope, id models.Task
 		return f.power(ctx, scope, old.MachineID, old.Op, old.ID)
 	case models.TaskMedia:
 		return f.media(ctx, scope, old.MachineID, old.Media, old.ID)
-	case models.TaskDelete:
+	case models.TaskClear:
+		return f.clear(ctx, scope, old.NetworkID, old.ID)
+	case models.TaskDelete, models.TaskRetire: // whose node is out already
 		return f.delete(ctx, scope, old.MachineID, func(models.MachineRow) error { return nil }, old.ID)
 	default:
 		return f.rebuild(ctx, scope, old)

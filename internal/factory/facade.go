@@ -202,16 +202,10 @@ func (f *Factory) carryOutFacade(ctx context.Context, w *models.Writer, facts *f
 		return w.SetFacadeMachine(move.machine.MachineID, map[string]any{"state": models.FacadeGone})
 	case deedJoin:
 		return f.joinFacade(ctx, w, facts, move)
-	case deedRemove, deedRetire:
+	case deedRetire:
 		return f.removeFacade(ctx, w, facts, move)
 	case deedDrain:
-		if err := w.SetNode(move.node.ID, true, true); err != nil {
-			return err
-		}
-		if err := w.SetFacadeMachine(move.machine.MachineID, map[string]any{"state": models.FacadeLeaving, "leaving_at": facts.now}); err != nil {
-			return err
-		}
-		return w.ActFacade(&facts.service, models.FacadeAct{Action: move.action, Text: move.text}, models.OutcomeSucceeded)
+		return f.retireFacade(ctx, w, facts, move)
 	case deedOrder:
 		return f.orderFacade(ctx, w, facts, move)
 	default:
@@ -314,7 +308,8 @@ func (f *Factory) joinFacade(ctx context.Context, w *models.Writer, facts *facad
 	return w.ActFacade(&facts.service, models.FacadeAct{Action: models.ActionFacadeReplace, Text: m.Name + " has taken the place of " + old.MachineName + ", which goes.", TaskID: t.ID}, models.OutcomeAccepted)
 }
 
-// removeFacade takes one of the policy's own machines out and deletes it.
+// removeFacade takes one of the policy's own machines, a dead one, out and
+// deletes it.
 func (f *Factory) removeFacade(ctx context.Context, w *models.Writer, facts *facadeFacts, move facadeMove) error {
 	if move.node != nil {
 		if err := takeOut(w, move.node); err != nil {

@@ -15,9 +15,8 @@ const (
 	deedNone   facadeDeed = ""
 	deedForget facadeDeed = "forget" // a machine is the policy's no more
 	deedJoin   facadeDeed = "join"   // a machine that was ordered runs: make it a node
-	deedRemove facadeDeed = "remove" // a drained machine goes
 	deedRetire facadeDeed = "retire" // a dead machine of the policy's own goes: there are enough
-	deedDrain  facadeDeed = "drain"  // scale in, first half
+	deedDrain  facadeDeed = "drain"  // scale in: a Task, which drains the node first
 	deedOrder  facadeDeed = "order"
 )
 
@@ -201,13 +200,10 @@ func (f *facadeFacts) finish() facadeMove {
 		case !there || row.State == models.MachineDeleting,
 			m.State == models.FacadeOrdered && row.State == models.MachineFailed && row.TaskID == "",
 			m.State == models.FacadeJoined && node == nil,
-			m.State == models.FacadeLeaving && node != nil && node.Enabled && !node.Draining: // somebody wants it back
+			m.State == models.FacadeLeaving && row.TaskID == "": // its Task has just ended
 			return facadeMove{deed: deedForget, machine: m}
 		case m.State == models.FacadeOrdered && row.State == models.MachineRunning && row.TaskID == "":
 			return facadeMove{deed: deedJoin, machine: m, node: f.node(&m.Replaces)}
-		case m.State == models.FacadeLeaving && row.TaskID == "" && f.drained(m, node):
-			return facadeMove{deed: deedRemove, machine: m, node: node, action: models.ActionFacadeIn,
-				text: row.Name + " is drained and goes."}
 		}
 	}
 	return facadeMove{}

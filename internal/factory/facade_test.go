@@ -2,12 +2,15 @@ package factory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millwright/millwright/internal/jobs"
 	"github.com/millwright/millwright/internal/testkit"
@@ -103,6 +106,34 @@ func (r *facadeRig) gateway(down map[string]bool, open map[string]int) {
 func (r *facadeRig) look() {
 	r.t.Helper()
 	r.must(r.factory.facade(context.Background(), models.FacadeRef{OrgID: r.Acme.ID, ServiceID: r.service.ID}))
+}
+
+// retiring is the Task of the machine that is scaled in.
+func (r *facadeRig) retiring() models.TaskDetail {
+	r.t.Helper()
+	var d models.TaskDetail
+	for _, m := range r.facts().mine {
+		if m.State == models.FacadeLeaving {
+			r.must(r.admin.Read(context.Background(), func(reader *models.Reader) (err error) {
+				d, err = reader.LatestTask(m.MachineID)
+				return err
+			}))
+		}
+	}
+	if d.Kind != models.TaskRetire || !d.State.Active() {
+		r.t.Fatalf("what is drained has no task: %+v", d.Task)
+	}
+	return d
+}
+
+// work has a worker look at the Task once; without a cloud it comes as far as
+// the portal's own affairs go.
+func (r *facadeRig) work(id models.TaskID) {
+	r.t.Helper()
+	var nap *rivertype.JobSnoozeError
+	if err := r.factory.visit(context.Background(), taskRef{Org: r.Acme.ID, Task: id}); err != nil && !errors.As(err, &nap) {
+		r.t.Fatal(err)
+	}
 }
 
 // rest lets the cooldown and other waits pass.
@@ -284,16 +315,21 @@ func TestNodeThatComesBackStays(t *testing.T) {
 		r.wants("both", "the-shop-p1, web-1")
 		r.look() // one more than the most: the policy's own is drained, then deleted
 		r.wants("too many", "the-shop-p1 draining, web-1")
+		leaving := r.retiring()
 		r.look()
+		r.work(leaving.ID)
 		r.wants("while it is drained", "the-shop-p1 draining, web-1")
 		r.gateway(nil, map[string]int{"the-shop-p1": 3})
 		r.within(func(w *models.Writer) error {
 			return w.SetFacadeMachine(pending[0].MachineID, map[string]any{"leaving_at": models.Now().Add(-time.Minute)})
 		})
-		r.look()
+		r.work(leaving.ID)
 		r.wants("connections are open", "the-shop-p1 draining, web-1")
+		if d := r.retiring(); !strings.HasPrefix(d.Waiting, "3 connections are still open") || d.Percent == 0 || d.Steps[1].Percent == 0 {
+			t.Errorf("the task waits with %q, %d %%", d.Waiting, d.Percent)
+		}
 		r.gateway(nil, nil)
-		r.look()
+		r.work(leaving.ID)
 		r.wants("drained", "web-1")
 	})
 }
@@ -364,16 +400,17 @@ func TestPolicyKeepsItsBoundsAndPace(t *testing.T) {
 		}
 		// Why is told when it begins, in the history and on the service's page.
 		const why = "is drained: 4 connections on 3 nodes, fewer than 5 each."
-		if events := r.events(models.ActionFacadeIn); len(events) != 1 || events[0].Outcome != models.OutcomeSucceeded || !strings.Contains(events[0].After, why) {
+		if events := r.events(models.ActionFacadeIn); len(events) != 1 || events[0].Outcome != models.OutcomeAccepted || !strings.Contains(events[0].After, why) || !strings.Contains(events[0].After, string(r.retiring().ID)) {
 			t.Errorf("history of the drain: %+v", events)
 		}
 		r.must(r.admin.Read(context.Background(), func(reader *models.Reader) error {
 			acts, err := reader.FacadeActs(r.service.ID, 1)
-			if err == nil && (len(acts) != 1 || acts[0].Action != models.ActionFacadeIn || !strings.HasSuffix(acts[0].Text, why)) {
+			if err == nil && (len(acts) != 1 || acts[0].Action != models.ActionFacadeIn || !strings.HasSuffix(acts[0].Text, why) || acts[0].TaskID != r.retiring().ID) {
 				t.Errorf("the last act: %+v", acts)
 			}
 			return err
 		}))
+		leaving := r.retiring()
 		for _, m := range r.facts().mine {
 			if m.State == models.FacadeLeaving {
 				r.within(func(w *models.Writer) error {
@@ -382,7 +419,7 @@ func TestPolicyKeepsItsBoundsAndPace(t *testing.T) {
 			}
 		}
 		r.gateway(nil, nil)
-		r.look()
+		r.work(leaving.ID)
 		if n := len(r.facts().service.Nodes); n != 2 {
 			t.Fatalf("%d nodes left", n)
 		}

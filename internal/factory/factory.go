@@ -87,11 +87,15 @@ func New(system *models.System, queue *jobs.Queue, clouds *Clouds, o Options) *F
 		models.TaskPower:  powerOperation(),
 		models.TaskDelete: deleteOperation(),
 		models.TaskMedia:  mediaOperation(),
+		models.TaskRetire: retireOperation(),
+		models.TaskClear:  clearOperation(),
 	}
 	jobs.Handle(queue, jobs.LaneBuild, func(ctx context.Context, j createJob) error { return f.visit(ctx, j.taskRef) })
 	jobs.Handle(queue, jobs.LaneOperate, func(ctx context.Context, j powerJob) error { return f.visit(ctx, j.taskRef) })
 	jobs.Handle(queue, jobs.LaneOperate, func(ctx context.Context, j deleteJob) error { return f.visit(ctx, j.taskRef) })
 	jobs.Handle(queue, jobs.LaneOperate, func(ctx context.Context, j mediaJob) error { return f.visit(ctx, j.taskRef) })
+	jobs.Handle(queue, jobs.LaneOperate, func(ctx context.Context, j retireJob) error { return f.visit(ctx, j.taskRef) })
+	jobs.Handle(queue, jobs.LaneOperate, func(ctx context.Context, j clearJob) error { return f.visit(ctx, j.taskRef) })
 	jobs.Every[reconcileJob](queue, time.Minute, f.Reconcile)
 	return f
 }

@@ -35,6 +35,8 @@ type step struct {
 	quick bool
 	// late: once it is reached, a cancel comes too late and the Task succeeds.
 	late bool
+	// ours: it is the portal's own affair, and doesn't wait for the cloud.
+	ours bool
 	run  func(ctx context.Context, v *visit) error
 }
 

@@ -107,6 +107,15 @@ func (f *Factory) accept(ctx context.Context, w *models.Writer, plan *models.Pla
 
 // begin stores a Task with its steps, job and event.
 func (f *Factory) begin(ctx context.Context, w *models.Writer, t *models.Task, event models.Event) error {
+	if err := f.accepted(ctx, w, t); err != nil {
+		return err
+	}
+	return w.Record(event)
+}
+
+// accepted stores a Task with its steps and its job; whoever calls it records
+// what happened.
+func (f *Factory) accepted(ctx context.Context, w *models.Writer, t *models.Task) error {
 	op := f.operations[t.Kind]
 	if err := w.InsertTask(t, op.specs(t)); err != nil {
 		return err
@@ -119,9 +128,6 @@ func (f *Factory) begin(ctx context.Context, w *models.Writer, t *models.Task, e
 				return err
 			}
 		}
-	}
-	if err := w.Record(event); err != nil {
-		return err
 	}
 	return f.enqueue(ctx, w, t)
 }

@@ -28,6 +28,15 @@ func (f *Factory) Reconcile(ctx context.Context) error {
 	if err := mark[deleteJob](ctx, f.queue, working, func(j deleteJob) models.TaskID { return j.Task }); err != nil {
 		return err
 	}
+	if err := mark[mediaJob](ctx, f.queue, working, func(j mediaJob) models.TaskID { return j.Task }); err != nil {
+		return err
+	}
+	if err := mark[retireJob](ctx, f.queue, working, func(j retireJob) models.TaskID { return j.Task }); err != nil {
+		return err
+	}
+	if err := mark[clearJob](ctx, f.queue, working, func(j clearJob) models.TaskID { return j.Task }); err != nil {
+		return err
+	}
 	for _, t := range tasks {
 		if working[t.ID] || time.Since(t.CreatedAt) < reconcileGrace {
 			continue

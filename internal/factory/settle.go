@@ -125,7 +125,7 @@ func (v *visit) endure(ctx context.Context, ref vsphere.TaskRef) error {
 // refresh takes over what vCenter shows now, as a change by other hands if it
 // differs. The feed left the machine's state alone while the Task held it.
 func (v *visit) refresh(ctx context.Context) {
-	if v.task.Kind == models.TaskCreate {
+	if v.task.Kind == models.TaskCreate || v.task.Kind == models.TaskClear || v.client == nil {
 		return
 	}
 	seen, err := lookUp(ctx, v.client, v.facts.machine.ID)

@@ -36,8 +36,9 @@ type visit struct {
 	queued []func(*models.Writer) error // written with the next store
 }
 
-// facts is what a visit knows of the Task's machine.
+// facts is what a visit knows of what the Task is about.
 type facts struct {
+	gone     models.AbandonedNetwork // of TaskClear, which has no machine
 	machine  models.Machine
 	cloud    models.Cloud
 	network  models.Network
@@ -60,11 +61,7 @@ func (f *Factory) visit(ctx context.Context, ref taskRef) error {
 	if !v.task.State.Active() {
 		return nil
 	}
-	client, ok := f.clouds.get(v.facts.machine.CloudID)
-	if !ok {
-		return v.rest(ctx, absentWords(v.facts.cloud), 4*time.Second)
-	}
-	v.client = client
+	v.client, _ = f.clouds.get(v.facts.cloud.ID)
 	switch {
 	case v.failed >= 0:
 		return v.settle(ctx, models.TaskFailed)
@@ -102,6 +99,13 @@ func (v *visit) load(ctx context.Context, ref taskRef) error {
 func (v *visit) loadFacts(r *models.Reader) error {
 	known := &v.facts
 	var err error
+	if v.task.NetworkID != "" {
+		if known.gone, err = r.AbandonedNetwork(v.task.NetworkID); err != nil {
+			return err
+		}
+		known.cloud, err = r.Cloud(known.gone.CloudID)
+		return err
+	}
 	if known.machine, err = r.MachineRecord(v.task.MachineID); err != nil {
 		return err
 	}
@@ -142,6 +146,9 @@ func (v *visit) walk(ctx context.Context) error {
 		}
 		if !s.late && v.cancelling(ctx) {
 			return v.settle(ctx, models.TaskCancelled)
+		}
+		if v.client == nil && !s.ours {
+			return v.rest(ctx, absentWords(v.facts.cloud), 4*time.Second)
 		}
 		if s.run != nil {
 			if err := s.run(ctx, v); err != nil {
