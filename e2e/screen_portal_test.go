@@ -72,8 +72,8 @@ func (p screenPortal) openConsoles(t *testing.T) int {
 	t.Helper()
 	open := 0
 	err := p.System.Look(context.Background(), p.Acme.ID, func(r *models.Reader) error {
-		rows, err := r.OpenConsoles()
-		open = len(rows)
+		page, err := r.OpenConsoles(models.ConsoleFilter{})
+		open = len(page.Rows)
 		return err
 	})
 	if err != nil {

@@ -14,12 +14,16 @@ import (
 // provider.
 type Consoles struct{ frames }
 
-// List shows the org's open consoles.
+// List shows a page of the org's open consoles. Search and page are in the
+// address.
 func (h *Consoles) List(c echo.Context, scope *models.Scope) error {
 	p := views.ConsolesProps{CanClose: scope.Can(models.ConsoleManage)}
 	var err error
+	if p.Filter, err = consoleFilter(c); err != nil {
+		return err
+	}
 	p.Frame, err = h.page(c, scope, func(r *models.Reader) (err error) {
-		p.Rows, err = r.OpenConsoles()
+		p.Page, err = r.OpenConsoles(p.Filter)
 		return err
 	})
 	if err != nil {
@@ -28,13 +32,22 @@ func (h *Consoles) List(c echo.Context, scope *models.Scope) error {
 	return renderConsoles(c, p)
 }
 
-// All shows every org's open consoles.
+func consoleFilter(c echo.Context) (models.ConsoleFilter, error) {
+	in := query(c)
+	f := models.ConsoleFilter{Search: in.text("q", maxSearch), Page: in.paging()}
+	return f, in.err()
+}
+
+// All shows a page of every org's open consoles.
 func (h *Consoles) All(c echo.Context, provider *models.Provider) error {
 	p, err := h.ofProvider(c, provider)
 	if err != nil {
 		return err
 	}
-	if p.Rows, err = provider.OpenConsoles(c.Request().Context()); err != nil {
+	if p.Filter, err = consoleFilter(c); err != nil {
+		return err
+	}
+	if p.Page, err = provider.OpenConsoles(c.Request().Context(), p.Filter); err != nil {
 		return err
 	}
 	return renderConsoles(c, p)

@@ -21,7 +21,7 @@ func (h *Machines) List(c echo.Context, scope *models.Scope) error {
 	in := query(c)
 	p := views.MachineListProps{
 		Filter: models.MachineFilter{
-			Search: in.text("q", maxSearch), State: choice(in, "state", models.MachineStates),
+			Search: in.text("q", maxSearch), Name: in.text("name", maxName), State: choice(in, "state", models.MachineStates),
 			Sort: choice(in, "sort", models.MachineSorts), Page: in.paging(),
 		},
 		CanOrder: scope.Can(models.MachineOrder), CanOperate: scope.Can(models.MachineOperate),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -246,12 +247,12 @@ func (r *Reader) openConsoles() *gorm.DB {
 		Joins("JOIN machines ON machines.id = console_sessions.machine_id").
 		Joins("JOIN orgs ON orgs.id = console_sessions.org_id").
 		Joins("LEFT JOIN users ON users.id = console_sessions.user_id").
-		Where("console_sessions.closed_at IS NULL").Order("console_sessions.id")
+		Where("console_sessions.closed_at IS NULL")
 }
 
 func (r *Reader) consolesOf(machine MachineID) ([]ConsoleRow, error) {
 	var rows []ConsoleRow
-	return rows, r.openConsoles().Where("console_sessions.machine_id = ?", machine).Find(&rows).Error
+	return rows, r.openConsoles().Where("console_sessions.machine_id = ?", machine).Order("console_sessions.id").Find(&rows).Error
 }
 
 // ConsoleOperators lists who operates the machine's console, but for one
@@ -271,14 +272,31 @@ func (s *System) ConsoleViewers(ctx context.Context, org OrgID, machine MachineI
 	return slices.DeleteFunc(rows, func(c ConsoleRow) bool { return !c.heardOf() }), err
 }
 
-// ConsolesListed bounds the list of open consoles; its page says so when there
-// are more.
-const ConsolesListed = 500
+// ConsoleFilter narrows the list of open consoles. Empty fields don't.
+type ConsoleFilter struct {
+	Search string // part of the machine's name, or of who looks at it: name or address
+	Page   Paging
+}
 
-// OpenConsoles lists the org's open consoles, the oldest first.
-func (r *Reader) OpenConsoles() ([]ConsoleRow, error) {
-	var rows []ConsoleRow
-	return rows, r.openConsoles().Limit(ConsolesListed).Find(&rows).Error
+// OpenConsoles returns a page of the org's open consoles, the oldest first.
+func (r *Reader) OpenConsoles(f ConsoleFilter) (Page[ConsoleRow], error) {
+	return r.consolePage(f, "machines.name", "users.name", "users.email")
+}
+
+// consolePage searches in the given columns.
+func (r *Reader) consolePage(f ConsoleFilter, columns ...string) (Page[ConsoleRow], error) {
+	q := r.openConsoles()
+	if f.Search != "" {
+		like := likeText(f.Search)
+		var conditions []string
+		var likes []any
+		for _, column := range columns {
+			conditions, likes = append(conditions, "LOWER("+column+`) LIKE ? ESCAPE '\'`), append(likes, like)
+		}
+		q = q.Where("("+strings.Join(conditions, " OR ")+")", likes...)
+	}
+	return fetchPage(q, f.Page, keyset{table: "console_sessions"}, find[ConsoleRow],
+		func(c *ConsoleRow) (string, string) { return "", string(c.ID) })
 }
 
 // OpenConsole returns one open console of the org.
@@ -300,14 +318,14 @@ func (w *Writer) EndConsole(id ConsoleSessionID) (ConsoleRow, error) {
 		After: map[string]any{"console": row.ID, "of": row.UserName}})
 }
 
-// OpenConsoles lists every org's open consoles, the oldest first.
-func (p *Provider) OpenConsoles(ctx context.Context) ([]ConsoleRow, error) {
-	var rows []ConsoleRow
-	err := p.db.reading(ctx, scopeValue{all: true}, func(r *Reader) (err error) {
-		rows, err = r.OpenConsoles()
+// OpenConsoles returns a page of every org's open consoles, the oldest first.
+// The search looks at the orgs' names too.
+func (p *Provider) OpenConsoles(ctx context.Context, f ConsoleFilter) (page Page[ConsoleRow], err error) {
+	err = p.db.reading(ctx, scopeValue{all: true}, func(r *Reader) error {
+		page, err = r.consolePage(f, "machines.name", "users.name", "users.email", "orgs.name", "orgs.slug")
 		return err
 	})
-	return rows, err
+	return page, err
 }
 
 // OpenConsole returns one open console.

@@ -91,6 +91,7 @@ var MachineSorts = []MachineSort{SortNewest, SortOldest, SortName, SortState}
 // MachineFilter narrows and orders the list. Empty fields don't.
 type MachineFilter struct {
 	Search string // part of the name or address
+	Name   string // the whole name
 	State  MachineState
 	Sort   MachineSort
 	Page   Paging
@@ -131,6 +132,9 @@ func (r *Reader) Machines(f MachineFilter) (Page[MachineRow], error) {
 	q := r.machineRows(machineListed)
 	if f.State != "" {
 		q = q.Where("machines.state = ?", f.State)
+	}
+	if f.Name != "" {
+		q = q.Where("machines.name = ?", f.Name)
 	}
 	if f.Search != "" {
 		like := likeText(f.Search)

@@ -98,8 +98,8 @@ func TestViewerCannotBecomeOperator(t *testing.T) {
 	}
 	var modes []models.ConsoleMode
 	err = admin.scope.Read(context.Background(), func(r *models.Reader) error {
-		rows, err := r.OpenConsoles()
-		for _, row := range rows {
+		page, err := r.OpenConsoles(models.ConsoleFilter{})
+		for _, row := range page.Rows {
 			modes = append(modes, row.Mode)
 		}
 		return err
@@ -290,8 +290,8 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	}
 	places["the history of everybody"] = b.everyEvent()
 	err := b.world.System.Look(context.Background(), b.world.Acme.ID, func(r *models.Reader) error {
-		rows, err := r.OpenConsoles()
-		places["the list of open consoles"] = fmt.Sprintf("%+v", rows)
+		page, err := r.OpenConsoles(models.ConsoleFilter{})
+		places["the list of open consoles"] = fmt.Sprintf("%+v", page.Rows)
 		return err
 	})
 	if err != nil {

@@ -286,9 +286,11 @@ func TestConsoleClosedByAnAdminSaysByWhom(t *testing.T) {
 	conn, _ := b.watch(u, models.ConsoleOperate)
 	var rows []models.ConsoleRow
 	err := admin.scope.Change(context.Background(), func(w *models.Writer) (err error) {
-		if rows, err = w.OpenConsoles(); err != nil {
+		page, err := w.OpenConsoles(models.ConsoleFilter{})
+		if err != nil {
 			return err
 		}
+		rows = page.Rows
 		_, err = w.EndConsole(rows[0].ID)
 		return err
 	})

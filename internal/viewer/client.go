@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,52 +156,82 @@ func refusal(status int, body []byte) error {
 
 var uuidText = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// Find returns the id of an org's machine, given by id or by name.
+// pagesMost bounds a search that the portal doesn't narrow to the name.
+const pagesMost = 200
+
+// Find returns the id of an org's machine, given by id or by its exact name.
 func (c *Client) Find(ctx context.Context, org, machine string) (string, error) {
 	if uuidText.MatchString(machine) {
 		return machine, nil
 	}
-	query := url.Values{"q": {machine}, "limit": {"200"}}
-	status, body, err := c.do(ctx, http.MethodGet, "/orgs/"+url.PathEscape(org)+"/machines?"+query.Encode(), nil)
-	if err != nil {
-		return "", err
+	// A portal that knows name answers with the one; an older one with all that
+	// q finds, page by page.
+	query := url.Values{"q": {machine}, "name": {machine}, "limit": {"200"}}
+	found := map[string]bool{}
+	for range pagesMost {
+		status, body, err := c.do(ctx, http.MethodGet, "/orgs/"+url.PathEscape(org)+"/machines?"+query.Encode(), nil)
+		if err != nil {
+			return "", err
+		}
+		if status != http.StatusOK {
+			return "", refusal(status, body)
+		}
+		after, err := readList(body, machine, found)
+		if err != nil {
+			return "", err
+		}
+		if after == "" {
+			return theOne(found, org, machine)
+		}
+		query.Set("after", after)
 	}
-	if status != http.StatusOK {
-		return "", refusal(status, body)
-	}
-	id, err := idInList(body, machine)
-	if err != nil {
-		return "", err
-	}
-	if id == "" {
-		return "", &FailureError{Exit: ExitNotFound, Sentence: fmt.Sprintf("%s has no machine %q", org, machine)}
-	}
-	return id, nil
+	return "", &FailureError{Exit: ExitFailed, Sentence: fmt.Sprintf("%s has too many machines like %q to look through; give its id, which is in its page's address", org, machine)}
 }
 
-// idInList looks for the row whose link is the name.
-func idInList(page []byte, name string) (string, error) {
+func theOne(found map[string]bool, org, machine string) (string, error) {
+	ids := slices.Sorted(maps.Keys(found))
+	switch len(ids) {
+	case 0:
+		return "", &FailureError{Exit: ExitNotFound, Sentence: fmt.Sprintf("%s has no machine of the exact name %q", org, machine)}
+	case 1:
+		return ids[0], nil
+	default:
+		return "", &FailureError{Exit: ExitUsage, Sentence: fmt.Sprintf("%s has %d machines named %q; give the id of one: %s", org, len(ids), machine, strings.Join(ids, ", "))}
+	}
+}
+
+// readList notes the ids of rows whose link is the name, and returns where the
+// list goes on, "" at its end.
+func readList(page []byte, name string, found map[string]bool) (after string, err error) {
 	root, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
 		return "", fmt.Errorf("read the list of machines: %w", err)
 	}
-	var found string
 	var walk func(n *html.Node, id string)
 	walk = func(n *html.Node, id string) {
+		next, to := false, ""
 		for _, a := range n.Attr {
-			if a.Key == "data-machine-id" {
+			switch a.Key {
+			case "data-machine-id":
 				id = a.Val
+			case "rel":
+				next = a.Val == "next"
+			case "href":
+				to = a.Val
 			}
 		}
-		if n.Data == "a" && id != "" && found == "" && strings.TrimSpace(textOf(n)) == name {
-			found = id
+		if n.Data == "a" && id != "" && strings.TrimSpace(textOf(n)) == name {
+			found[id] = true
+		}
+		if u, err := url.Parse(to); n.Data == "a" && next && err == nil {
+			after = u.Query().Get("after")
 		}
 		for child := n.FirstChild; child != nil; child = child.NextSibling {
 			walk(child, id)
 		}
 	}
 	walk(root, "")
-	return found, nil
+	return after, nil
 }
 
 func textOf(n *html.Node) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -134,5 +135,40 @@ func TestMachineIsFoundByItsExactName(t *testing.T) {
 	before := len(*asked)
 	if id, err := client.Find(context.Background(), "acme", machine); err != nil || id != machine || len(*asked) != before {
 		t.Errorf("an id is %q: %v", id, err)
+	}
+}
+
+// A portal that doesn't narrow the list to a name shows it page by page; two of
+// one name are not chosen from.
+func TestNameIsLookedForOnEveryPage(t *testing.T) {
+	t.Parallel()
+	var asked []url.Values
+	row := func(id, name string) string {
+		return `<tr data-machine-id="` + id + `"><td><a href="/x">` + name + `</a></td></tr>`
+	}
+	pages := map[string]string{
+		"":       row("one", "web-10") + `<a href="/orgs/acme/machines?q=web&amp;before=x" rel="prev">Previous</a><a href="/orgs/acme/machines?q=web&amp;after=second" rel="next">Next</a>`,
+		"second": row("two", "web-1") + row("three", "web-2") + `<a rel="next" href="/orgs/acme/machines?after=third">Next</a>`,
+		"third":  row("four", "web-2"),
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query())
+		_, _ = fmt.Fprint(w, "<table>"+pages[r.URL.Query().Get("after")]+"</table>")
+	}))
+	t.Cleanup(server.Close)
+	client, err := viewer.New(viewer.Options{URL: server.URL, Token: "mw_secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := client.Find(context.Background(), "acme", "web-1"); err != nil || id != "two" || len(asked) != 3 {
+		t.Errorf("found %q on %d pages: %v", id, len(asked), err)
+	}
+	if asked[0].Get("name") != "web-1" || asked[0].Get("q") != "web-1" {
+		t.Errorf("asked for %v", asked[0])
+	}
+	var failure *viewer.FailureError
+	_, err = client.Find(context.Background(), "acme", "web-2")
+	if !errors.As(err, &failure) || failure.Exit != viewer.ExitUsage || !strings.Contains(failure.Sentence, "four, three") {
+		t.Errorf("two of a name: %v", err)
 	}
 }
