@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millwright/millwright/internal/edge"
+	"github.com/millwright/millwright/internal/testkit"
 )
 
 // program runs one inside a namespace and returns what it printed.
@@ -112,49 +113,120 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// From the portal's having a change to the first answer by it; and a thousand
-// services with four nodes each, from the portal's having them to the report
-// that they are applied and verified.
+// How soon traffic follows a change, and how soon a large org is applied.
 func BenchmarkGatewayChange(b *testing.B) {
+	b.Run("follows", benchmarkFollows)
+	b.Run("form", benchmarkForm)
+	b.Run("many", func(b *testing.B) { benchmarkMany(b, nil) })
+	b.Run("many-checked", func(b *testing.B) { benchmarkMany(b, &edge.Monitor{Kind: "tcp"}) })
+}
+
+// times tells the median and the 95th of a hundred.
+func times(b *testing.B, took []float64) {
+	b.Helper()
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2], "change-p50-s")
+	b.ReportMetric(took[len(took)*95/100], "change-p95-s")
+	b.ReportMetric(took[len(took)-1], "change-worst-s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// answers waits for the first connection to where nothing led before, and says
+// how long after began it came.
+func (r *rig) answers(b *testing.B, at string, began time.Time) float64 {
+	b.Helper()
+	for {
+		c, err := quick(r, at)
+		if err == nil {
+			c.Close()
+			return time.Since(began).Seconds()
+		}
+		if time.Since(began) > 10*time.Second {
+			b.Fatal("traffic does not follow")
+		}
+	}
+}
+
+// From a pretended portal's having a change: the agent's share.
+func benchmarkFollows(b *testing.B) {
 	r := newRig(b)
 	m := r.machine(0, "10.0.0.5")
 	r.start()
 	r.want()
 	for b.Loop() {
 		var took []float64
-		for i := range 20 {
+		for i := range 40 {
 			r.orgs[0].Services = []edge.Service{service("web", 1, edge.ProtocolTCP, "203.0.113.11", 8000+i, m)}
 			r.orgs[0].Generation++
 			began := time.Now()
 			r.portal.set(r.orgs[:]...)
-			for {
-				c, err := quick(r, fmt.Sprintf("203.0.113.11:%d", 8000+i))
-				if err == nil {
-					c.Close()
-					break
-				}
-				if time.Since(began) > 10*time.Second {
-					b.Fatal("traffic does not follow")
-				}
-			}
-			took = append(took, time.Since(began).Seconds())
+			took = append(took, r.answers(b, fmt.Sprintf("203.0.113.11:%d", 8000+i), began))
 		}
-		slices.Sort(took)
-		b.ReportMetric(took[len(took)/2], "change-p50-s")
-		b.ReportMetric(took[len(took)*95/100], "change-p95-s")
+		times(b, took)
+	}
+}
 
-		r.orgs[0].Services = nil
-		for i := range 1000 {
-			s := service(fmt.Sprint("s", i), 1+i, edge.ProtocolTCP, fmt.Sprintf("203.0.113.%d", 100+i/100), 1000+i%100)
-			for n := range 4 {
-				s.Nodes = append(s.Nodes, edge.Node{ID: fmt.Sprintf("s%d-%d", i, n), Address: fmt.Sprintf("10.0.0.%d", 10+(i+n)%200), Port: 80, Enabled: true})
+// From the user's form, over TLS, to the first answer: the form's handler, its
+// transaction, the long poll's answer and all of the agent's work. Half of the
+// changes come while the one before has only just been answered, half when it
+// has been reported too.
+func benchmarkForm(b *testing.B) {
+	r := newRig(b)
+	s := r.site()
+	r.start("--ca", s.CAFile())
+	public := s.acme.Outbound()
+	id, _ := s.order(s.acme, 0, "web-1", "10.0.0.5")
+	form := testkit.ServiceForm("shop", "tcp", 80)
+	service := s.acme.MakeService(form)
+	form.Set("public_ip", s.acme.PublicIP(public))
+	s.acme.UntilNode(service, s.acme.AddNode(service, id, 80), "up")
+	port := 8000
+	for b.Loop() {
+		var took []float64
+		for i := range 40 {
+			if i%2 == 0 {
+				s.acme.UntilRollout(service, "active")
 			}
-			s.Monitor = nil
-			r.orgs[0].Services = append(r.orgs[0].Services, s)
+			port++
+			form.Set("port", strconv.Itoa(port))
+			began := time.Now()
+			s.acme.ChangeService(service, form)
+			took = append(took, r.answers(b, fmt.Sprintf("%s:%d", public, port), began))
 		}
-		began := time.Now()
-		r.want()
-		b.ReportMetric(time.Since(began).Seconds(), "1000-services-s")
+		times(b, took)
+	}
+}
+
+// A thousand services with four nodes each, of two hundred machines that all
+// answer, from the portal's having them to the report that they are applied
+// and verified.
+func benchmarkMany(b *testing.B, monitor *edge.Monitor) {
+	r := newRig(b)
+	m := r.machine(0, "10.0.0.5")
+	for i := range 200 {
+		r.address(m.ns, "eth0", fmt.Sprintf("10.0.0.%d/24", 10+i))
+	}
+	r.start()
+	r.want()
+	for b.Loop() {
+		var took []float64
+		for range 3 {
+			r.orgs[0].Services = nil
+			r.want()
+			for i := range 1000 {
+				s := service(fmt.Sprint("s", i), 1+i, edge.ProtocolTCP, fmt.Sprintf("203.0.113.%d", 100+i/100), 1000+i%100)
+				for n := range 4 {
+					s.Nodes = append(s.Nodes, edge.Node{ID: fmt.Sprintf("s%d-%d", i, n), Address: fmt.Sprintf("10.0.0.%d", 10+(i+n)%200), Port: 80, Enabled: true})
+				}
+				s.Monitor = monitor
+				r.orgs[0].Services = append(r.orgs[0].Services, s)
+			}
+			began := time.Now()
+			r.want()
+			took = append(took, time.Since(began).Seconds())
+			r.passes(r.inet, clientOne, "http://203.0.113.109:1099/", m.name)
+		}
+		b.ReportMetric(median(took), "1000-services-s")
 		b.ReportMetric(0, "ns/op")
 	}
 }
