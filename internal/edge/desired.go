@@ -68,7 +68,7 @@ type Service struct {
 }
 
 // Monitor is how a node's health is asked. Without one, a failed connection
-// alone tells.
+// alone tells. By HTTP it is a GET with the service's public address as Host.
 type Monitor struct {
 	Kind   string `json:"kind"`   // tcp or http
 	Path   string `json:"path"`   // http: what is asked for, "/healthz"
@@ -126,4 +126,7 @@ type Probe struct {
 	// Monitor is the service's own check, where it has one over HTTP. Without
 	// it, a connection alone tells.
 	Monitor *Monitor `json:"monitor,omitempty"`
+	// Host is what that check calls the node, as the service's own checks do: the
+	// service's public address.
+	Host string `json:"host,omitempty"`
 }

@@ -165,6 +165,14 @@ func (v *validator) org(o edge.Org, last func(string) (edge.Org, bool)) Verdict 
 			}
 			p.Monitor = &m
 		}
+		if p.Host != "" { // an older portal says none
+			host, err := ipv4(p.Host)
+			if err != nil {
+				blame(p.ID, err)
+				continue
+			}
+			p.Host = host.String()
+		}
 		p.Address = a.String()
 		out.Probes = append(out.Probes, p)
 	}

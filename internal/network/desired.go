@@ -71,7 +71,7 @@ func probes(st *models.NetworkState) []edge.Probe {
 			}
 			e := edge.Probe{ID: string(p.ID), Address: s.Nodes[at].Address, Port: s.Nodes[at].Port, Protocol: string(s.Protocol)}
 			if s.MonitorKind == "http" {
-				e.Monitor = service(s).Monitor
+				e.Monitor, e.Host = service(s).Monitor, s.Address
 			}
 			list = append(list, e)
 		}

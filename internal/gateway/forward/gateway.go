@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -222,12 +223,15 @@ func (g *Gateway) Probe(ctx context.Context, want gateway.Checked, p edge.Probe)
 	}
 	defer c.Close() //nolint:errcheck // only asked
 	if p.Monitor != nil && p.Monitor.Kind == "http" {
-		if err := askHTTP(ctx, c, p.Address, p.Port, *p.Monitor); err != nil {
+		if err := askHTTP(ctx, c, cmp.Or(p.Host, p.Address), *p.Monitor); err != nil {
 			r.Detail = "it takes connections, but " + err.Error()
 			return r
 		}
 	}
 	r.OK, r.Detail = true, "answered in "+time.Since(began).Round(time.Millisecond).String()
+	if network == edge.ProtocolUDP {
+		r.Detail = "the machine is there, and the port refuses no datagram"
+	}
 	return r
 }
 

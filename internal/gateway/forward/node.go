@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -159,15 +158,16 @@ func (n *node) ask(ctx context.Context, want edge.Node, m edge.Monitor) error {
 	if m.Kind != "http" {
 		return nil
 	}
-	return askHTTP(ctx, c, want.Address, want.Port, m)
+	return askHTTP(ctx, c, n.service.host(), m)
 }
 
-// askHTTP makes the health check's request over a connection.
-func askHTTP(ctx context.Context, c net.Conn, address string, port int, m edge.Monitor) error {
+// askHTTP makes the health check's request over a connection. The node is called
+// by the service's public address, as on a gateway host.
+func askHTTP(ctx context.Context, c net.Conn, host string, m edge.Monitor) error {
 	client := http.Client{Timeout: 2 * connectPatience,
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, strconv.Itoa(port))+m.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+m.Path, nil)
 	if err != nil {
 		return err
 	}

@@ -182,6 +182,13 @@ func (s *service) monitor() *edge.Monitor {
 	return s.want.Monitor
 }
 
+// host is what a node is called in a health check's request.
+func (s *service) host() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want.PublicIP
+}
+
 func (s *service) monitored() bool { return s.monitor() != nil }
 
 func (s *service) idle() time.Duration {

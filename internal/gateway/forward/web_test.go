@@ -40,6 +40,9 @@ func (g *guests) web(org, address, name string) (off func()) {
 		case "/die":
 			panic(http.ErrAbortHandler)
 		default:
+			if host, asked := strings.CutPrefix(q.URL.Path, "/called/"); asked && q.Host != host {
+				w.WriteHeader(http.StatusMisdirectedRequest)
+			}
 			body, _ := io.ReadAll(q.Body)
 			fmt.Fprintf(w, "%s %s %v %s %s", name, q.Host, q.Header["X-Forwarded-For"], q.Header.Get("X-Own"), body)
 		}
@@ -187,5 +190,26 @@ func TestLabHTTPEndsWhatIsSilentOrMayNotCome(t *testing.T) {
 	r.want()
 	if _, err := br.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a source that is listed no more keeps its connection: %v", err)
+	}
+}
+
+// The check calls the node by the service's public address, as on a gateway
+// host; so does a probe.
+func TestLabHealthCheckCallsTheServiceByItsAddress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.guests.web("org-0", "10.0.0.5", "a5")
+	s := r.service("web", 1, edge.ProtocolHTTP, r.public(1), 8080, 80, "10.0.0.5")
+	path := "/called/" + s.PublicIP
+	for want, monitor := range map[string]*edge.Monitor{edge.NodeUp: {Kind: "http", Path: path}, edge.NodeDown: {Kind: "http", Path: path + "0"}} {
+		s.Monitor = monitor
+		r.orgs[0].Services = []edge.Service{s}
+		r.orgs[0].Probes = []edge.Probe{{ID: "p-" + want, Address: "10.0.0.5", Port: 80, Protocol: edge.ProtocolHTTP, Monitor: monitor, Host: s.PublicIP}}
+		r.want()
+		r.status(func(status edge.Status) bool {
+			o := status.Orgs[0]
+			return len(o.Services) == 1 && len(o.Services[0].Nodes) == 1 && o.Services[0].Nodes[0].State == want &&
+				len(o.Probes) == 1 && o.Probes[0].ID == "p-"+want && o.Probes[0].OK == (want == edge.NodeUp)
+		})
 	}
 }

@@ -40,6 +40,7 @@ type health struct {
 type nodeHealth struct {
 	edge.Node
 	monitor edge.Monitor
+	host    string // what the service is called by
 	cancel  context.CancelFunc
 	down    bool
 	reason  string
@@ -65,13 +66,13 @@ func (h *health) follow(ctx context.Context, org edge.Org) {
 			}
 			wanted[n.ID] = true
 			if has := h.nodes[n.ID]; has != nil {
-				if has.Address == n.Address && has.Port == n.Port && has.monitor == *s.Monitor {
+				if has.Address == n.Address && has.Port == n.Port && has.monitor == *s.Monitor && has.host == s.PublicIP {
 					continue
 				}
 				has.cancel()
 			}
 			asking, cancel := context.WithCancel(ctx)
-			node := &nodeHealth{Node: n, monitor: *s.Monitor, cancel: cancel}
+			node := &nodeHealth{Node: n, monitor: *s.Monitor, host: s.PublicIP, cancel: cancel}
 			h.nodes[n.ID] = node
 			h.ended.Go(func() { h.watch(asking, node) })
 		}
@@ -160,7 +161,7 @@ func (h *health) watch(ctx context.Context, n *nodeHealth) {
 func (h *health) ask(ctx context.Context, n *nodeHealth) error {
 	at := net.JoinHostPort(n.Address, strconv.Itoa(n.Port))
 	if n.monitor.Kind == "http" {
-		return h.askHTTP(ctx, at, n.monitor)
+		return h.askHTTP(ctx, at, n.host, n.monitor)
 	}
 	if err := h.refused(ctx, at); err != nil {
 		return err
@@ -202,7 +203,9 @@ func (h *health) refused(ctx context.Context, at string) error {
 	return nil
 }
 
-func (h *health) askHTTP(ctx context.Context, at string, m edge.Monitor) error {
+// askHTTP makes the health check's request, the one that HAProxy makes of TCP
+// and HTTP services: it calls the node by the service's public address.
+func (h *health) askHTTP(ctx context.Context, at, host string, m edge.Monitor) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
 	client := http.Client{
@@ -214,6 +217,7 @@ func (h *health) askHTTP(ctx context.Context, at string, m edge.Monitor) error {
 	if err != nil {
 		return err
 	}
+	req.Host = host
 	res, err := client.Do(req)
 	if err != nil {
 		return errors.New("no answer to the request")
@@ -233,19 +237,14 @@ func (h *health) probe(ctx context.Context, p edge.Probe) edge.ProbeResult {
 	r := edge.ProbeResult{ID: p.ID, At: time.Now().UTC()}
 	asks := p.Monitor != nil && p.Monitor.Kind == "http"
 	if p.Protocol == edge.ProtocolUDP && !asks {
-		// What can be known of a UDP port is a refusal.
-		if err := h.refused(ctx, at.String()); err != nil {
-			r.Detail = err.Error()
-			return r
-		}
-		r.OK, r.Detail = true, "the port refuses no datagram"
+		r.OK, r.Detail = h.probeUDP(ctx, at)
 		return r
 	}
 	conn, err := h.dial(ctx, "tcp", at.String())
 	switch {
 	case err == nil && asks:
 		_ = conn.Close()
-		if err := h.askHTTP(ctx, at.String(), *p.Monitor); err != nil {
+		if err := h.askHTTP(ctx, at.String(), p.Host, *p.Monitor); err != nil {
 			r.Detail = "it takes connections, but " + err.Error()
 			return r
 		}
@@ -267,4 +266,24 @@ func (h *health) probe(ctx context.Context, p edge.Probe) edge.ProbeResult {
 		}
 	}
 	return r
+}
+
+// probeUDP finds out what can be known of a UDP port: that it refuses no
+// datagram, which is worth something only where a machine is there to refuse.
+func (h *health) probeUDP(ctx context.Context, at netip.AddrPort) (ok bool, detail string) {
+	if err := h.refused(ctx, at.String()); err != nil {
+		return false, err.Error()
+	}
+	there, err := present(h.ns, at.Addr())
+	if err != nil { // no link to ask on: an answer of any kind on TCP
+		var conn net.Conn
+		if conn, err = h.dial(ctx, "tcp", at.String()); err == nil {
+			_ = conn.Close()
+		}
+		there = err == nil || errors.Is(err, syscall.ECONNREFUSED)
+	}
+	if !there {
+		return false, "no machine answers at this address"
+	}
+	return true, "the machine is there, and the port refuses no datagram"
 }

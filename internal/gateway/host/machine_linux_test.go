@@ -58,6 +58,9 @@ func (m *machine) serve() {
 			}
 			return
 		}
+		if host, asked := strings.CutPrefix(q.URL.Path, "/called/"); asked && q.Host != host {
+			w.WriteHeader(http.StatusMisdirectedRequest)
+		}
 		fmt.Fprintf(w, "%s %s %s", m.name, q.RemoteAddr, q.Header.Get("X-Forwarded-For"))
 	})}
 	go func() { _ = server.Serve(l) }()
@@ -99,4 +102,10 @@ func (m *machine) unplug() {
 		}
 		return in.LinkSetDown(l)
 	}))
+}
+
+// drop has the machine's own firewall throw away whatever comes in.
+func (m *machine) drop() error {
+	_, err := m.ns.run(context.Background(), "table inet own {\n chain in {\n type filter hook input priority 0; policy drop;\n }\n}\n", "nft", "-f", "-")
+	return err
 }
