@@ -28,7 +28,7 @@ import (
 )
 
 // The portal, built with the certified module and run with everything else
-// refused, serves TLS, signs somebody in and opens a console. In the whole of
+// refused, serves TLS, signs somebody in and opens a console; there is no VPN Connect. In the whole of
 // it only the WebSocket handshake's SHA-1 is let through.
 func TestConsoleOpensUnderEnforcedFIPS(t *testing.T) {
 	t.Parallel()
@@ -126,6 +126,25 @@ func TestConsoleOpensUnderEnforcedFIPS(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if kind, greeting, err := conn.ReadMessage(); err != nil || kind != websocket.BinaryMessage || string(greeting) != "RFB 003.008\n" {
 		t.Errorf("the screen says %q: %v", greeting, err)
+	}
+	// WireGuard isn't approved: the page says so and asks nothing, and who asks
+	// all the same is told.
+	if status, body := post("/sign-in", url.Values{"email": {"admin@acme.example"}, "password": {"millwright"}}); status != http.StatusSeeOther {
+		t.Fatalf("sign in as admin: %d\n%s", status, body)
+	}
+	const vpn, refused = "/orgs/acme/network/vpn", "VPN Connect isn&#39;t available here: this portal runs under enforced FIPS 140-3"
+	if answer, err = client.Get(base + vpn); err != nil {
+		t.Fatal(err)
+	}
+	page, _ = io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	if text := string(page); answer.StatusCode != http.StatusOK || !strings.Contains(text, refused) || strings.Contains(text, `name="public_ip"`) || strings.Contains(text, "data-vpn-form") {
+		t.Errorf("the VPN's page: %d\n%s", answer.StatusCode, text)
+	}
+	for path, form := range map[string]url.Values{vpn: {"public_ip": {""}}, vpn + "/devices": {"device": {"laptop"}, "public_key": {"4iRRmNNS1FAIeFFqSOGmjFU3yzZkEyjqVFMPWrHpEgI="}}} {
+		if status, body := post(path, form); status != http.StatusConflict || !strings.Contains(body, refused) {
+			t.Errorf("post %s: %d\n%s", path, status, body)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (h *Network) VPN(c echo.Context, scope *models.Scope) error {
 }
 
 func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.VPNProps) error {
-	p.CanManage, p.CanUse = scope.Can(models.NetworkManage), scope.Can(models.VPNUse)
+	p.CanManage, p.CanUse, p.Refused = scope.Can(models.NetworkManage), scope.Can(models.VPNUse), network.VPNRefused()
 	frame, err := h.page(c, scope, func(r *models.Reader) error {
 		v, err := r.VPN()
 		if err != nil && !errors.Is(err, models.ErrNotFound) {
@@ -102,6 +102,12 @@ func (h *Network) AddDevice(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
+	// The page's frame first: nothing may fail once the device is let in, or its
+	// key would be lost.
+	frame, err := h.page(c, scope, func(*models.Reader) error { return nil })
+	if err != nil {
+		return err
+	}
 	device, key := in.text("device", 60), in.text("public_key", 60)
 	var d network.Device
 	if err = in.err(); err == nil {
@@ -115,25 +121,10 @@ func (h *Network) AddDevice(c echo.Context, scope *models.Scope) error {
 	case err != nil:
 		return err
 	}
-	p := views.DeviceProps{Peer: d.Peer, KeyHere: d.Private != ""}
-	frame, err := h.page(c, scope, func(r *models.Reader) error {
-		v, err := r.VPN()
-		if err != nil {
-			return err
-		}
-		networks, err := r.NetworkRows()
-		p.Config = network.Configuration(v, networks, d.Peer, d.Private)
-		return err
-	})
-	if err != nil {
-		return err
-	}
+	p := views.DeviceProps{Frame: frame, Peer: d.Peer, Config: d.Config, KeyHere: d.Private != "", Placeholder: network.PrivateKeyHere}
 	if p.KeyHere {
-		if p.QR, err = qrPath(p.Config); err != nil {
-			return err
-		}
+		p.QR = qrPath(p.Config)
 	}
-	p.Frame, p.Placeholder = frame, network.PrivateKeyHere
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return Render(c, http.StatusOK, views.Device(p))
 }
@@ -163,11 +154,12 @@ func (h *Network) RevokeDevice(c echo.Context, scope *models.Scope) error {
 	return h.leave(c, place(scope).VPN(), ui.Good, "The device is shut out.")
 }
 
-// qrPath is a QR code of the text, as an SVG path of one unit per module.
-func qrPath(text string) (views.QR, error) {
+// qrPath is a QR code of the text, as an SVG path of one unit per module; empty
+// of a text that is too long for any.
+func qrPath(text string) views.QR {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
-		return views.QR{}, err
+		return views.QR{}
 	}
 	size := code.Bounds().Dx()
 	q := views.QR{Size: size}
@@ -182,5 +174,5 @@ func qrPath(text string) (views.QR, error) {
 			}
 		}
 	}
-	return q, nil
+	return q
 }

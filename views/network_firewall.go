@@ -1,8 +1,13 @@
 package views
 
 import (
+	"cmp"
+	"encoding/base64"
 	"strconv"
+	"strings"
+	"unicode"
 
+	"github.com/a-h/templ"
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views/ui"
 )
@@ -161,6 +166,7 @@ type VPNProps struct {
 	Problem   string
 	CanManage bool
 	CanUse    bool
+	Refused   string // why there can be none here
 }
 
 // DeviceProps is a device that was just let in, with its configuration.
@@ -170,7 +176,32 @@ type DeviceProps struct {
 	Config      string
 	KeyHere     bool // the portal made the key, and shows it this once
 	Placeholder string
-	QR          QR // with KeyHere; else the page's script draws it
+	QR          QR // with KeyHere, where one holds the text; else the page's script draws it
+}
+
+// tooLong stands where the QR code would.
+const tooLong = "The configuration is too long for a QR code: take the file to the phone."
+
+// file is the configuration's name: WireGuard calls the tunnel by it, and takes
+// up to 15 of these characters.
+func (p DeviceProps) file() string {
+	name := []rune(strings.Map(func(r rune) rune {
+		if r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_=+.-", r)) {
+			return r
+		}
+		return '-'
+	}, p.Peer.Device))
+	return cmp.Or(string(name[:min(len(name), 15)]), "millwright") + ".conf"
+}
+
+// download is the configuration as a link that holds it: where the portal made
+// the key it has to be kept without a script too, and asking again would show
+// the key twice.
+func (p DeviceProps) download() templ.SafeURL {
+	if !p.KeyHere {
+		return "#" // the page's script puts the key in, and the link's aim
+	}
+	return templ.SafeURL("data:application/octet-stream;base64," + base64.StdEncoding.EncodeToString([]byte(p.Config)))
 }
 
 // QR is a QR code: runs of dark modules, row by row.

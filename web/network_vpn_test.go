@@ -1,11 +1,16 @@
 package web
 
 import (
+	"encoding/base64"
+	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/millwright/millwright/internal/network"
 	"github.com/millwright/millwright/internal/testkit"
 	"github.com/millwright/millwright/models"
 )
@@ -93,4 +98,44 @@ func (p *portal) takeIP() string {
 		p.t.Fatal(err)
 	}
 	return string(ip.ID)
+}
+
+// A configuration that no QR code holds is shown all the same, with its key in
+// it and as a file: that key is nowhere else.
+func TestDeviceWithTooManyNetworksForACodeKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	p, _ := newNetworkPortal(t, testkit.SQLite(t))
+	const page = "/orgs/acme/network/vpn"
+	err := p.OfferVLANs(100, 300)
+	if err == nil {
+		err = p.network.Settle(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Scope(t, "admin@acme.example", "acme").Change(t.Context(), func(tx *models.Writer) error {
+		for i := range 180 {
+			if err := tx.CreateNetwork(&models.Network{Name: fmt.Sprintf("n-%d", i), CloudID: p.Public.ID, CIDR: fmt.Sprintf("10.177.%d.0/24", i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := p.as("admin@acme.example")
+	w := admin.post(page, url.Values{"public_ip": {p.takeIP()}})
+	mustStatus(t, "turn on", w.Code, http.StatusSeeOther, w.Body.String())
+	w = admin.post(page+"/devices", url.Values{"device": {"laptop of Ann"}, "public_key": {""}})
+	mustStatus(t, "let in", w.Code, http.StatusOK, w.Body.String())
+	body := w.Body.String()
+	link := regexp.MustCompile(`download="laptop-of-Ann\.conf" href="data:application/octet-stream;base64,([^"]+)"`).FindStringSubmatch(body)
+	if link == nil || !strings.Contains(body, "too long for a QR code") {
+		t.Fatalf("no file, or no word of the code: %s", body)
+	}
+	file, err := base64.StdEncoding.DecodeString(link[1])
+	if text := html.UnescapeString(body); err != nil || !strings.Contains(text, string(file)) || !strings.Contains(string(file), "10.177.179.0/24") || strings.Contains(string(file), network.PrivateKeyHere) {
+		t.Errorf("the file: %q, %v", file, err)
+	}
 }

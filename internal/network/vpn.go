@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"crypto/ecdh"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -10,6 +11,16 @@ import (
 
 	"github.com/millwright/millwright/models"
 )
+
+// VPNRefused says why there is no VPN here; "" where there can be one.
+// WireGuard's key exchange and cipher aren't what FIPS 140-3 approves, and Go
+// refuses them once that is enforced.
+func VPNRefused() string {
+	if fips140.Enforced() {
+		return "VPN Connect isn't available here: this portal runs under enforced FIPS 140-3, which doesn't approve WireGuard's cryptography. Publish what has to be reached as an Internet service."
+	}
+	return ""
+}
 
 // KeyPair makes a WireGuard key pair: plain X25519, in base64.
 func KeyPair() (private, public string, err error) {
@@ -33,6 +44,9 @@ func goodKey(text string) bool {
 // TurnOnVPN makes the org's end. Its private key never leaves the portal but
 // for the gateway.
 func (s *Service) TurnOnVPN(ctx context.Context, scope *models.Scope, ip string) error {
+	if refused := VPNRefused(); refused != "" {
+		return models.Conflict(refused)
+	}
 	private, public, err := KeyPair()
 	if err != nil {
 		return err
@@ -52,12 +66,17 @@ func (s *Service) TurnOnVPN(ctx context.Context, scope *models.Scope, ip string)
 type Device struct {
 	Peer    models.PeerRow
 	Private string
+	Config  string // the .conf, with Private in it
 }
 
 // AddDevice lets a device of the user in. With an empty key the portal makes
-// one: for browsers that can't.
+// one: for browsers that can't. All that is shown of it comes from the
+// transaction that let it in: once that is stored, the key must not be lost.
 func (s *Service) AddDevice(ctx context.Context, scope *models.Scope, name, publicKey string) (Device, error) {
 	var d Device
+	if refused := VPNRefused(); refused != "" {
+		return d, models.Conflict(refused)
+	}
 	wrong := map[string]string{}
 	if n := len([]rune(name)); n < 1 || n > 60 {
 		wrong["device"] = "Enter a name of up to 60 characters, such as “laptop”."
@@ -75,7 +94,15 @@ func (s *Service) AddDevice(ctx context.Context, scope *models.Scope, name, publ
 	}
 	err := scope.Change(ctx, func(w *models.Writer) error {
 		var err error
-		d.Peer, err = w.AddPeer(scope.UserID(), name, publicKey)
+		if d.Peer, err = w.AddPeer(scope.UserID(), name, publicKey); err != nil {
+			return err
+		}
+		v, err := w.VPN()
+		if err != nil {
+			return err
+		}
+		networks, err := w.NetworkRows()
+		d.Config = Configuration(v, networks, d.Peer, d.Private)
 		return err
 	})
 	return d, err

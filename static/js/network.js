@@ -28,8 +28,8 @@ function form(root) {
   }).catch(() => {}); // the portal makes it
   element.addEventListener("submit", () => {
     if (!ready) return;
+    sessionStorage.setItem(WAITING, JSON.stringify(ready)); // refused, the portal makes the key
     element.elements.public_key.value = ready.open;
-    sessionStorage.setItem(WAITING, JSON.stringify(ready));
   });
 }
 
@@ -57,13 +57,20 @@ function device(root) {
   const config = page.querySelector("[data-vpn-config]");
   const waiting = sessionStorage.getItem(WAITING);
   sessionStorage.removeItem(WAITING);
-  if (waiting && config.textContent.includes(page.dataset.vpnPlaceholder)) {
-    config.textContent = config.textContent.replace(page.dataset.vpnPlaceholder, JSON.parse(waiting).secret);
-    page.querySelector("[data-vpn-qr]").replaceChildren(draw(config.textContent));
+  const own = waiting && config.textContent.includes(page.dataset.vpnPlaceholder);
+  if (own) config.textContent = config.textContent.replace(page.dataset.vpnPlaceholder, JSON.parse(waiting).secret);
+  // The file before the picture: that one may not come to be, and the key is
+  // nowhere else.
+  page.querySelector("[data-vpn-download]").href = URL.createObjectURL(new Blob([config.textContent], { type: "application/octet-stream" }));
+  if (!own) return;
+  const code = page.querySelector("[data-vpn-qr]");
+  try {
+    code.replaceChildren(draw(config.textContent));
+  } catch {
+    const scan = page.querySelector("[data-vpn-scan]");
+    scan.textContent = scan.dataset.vpnTooLong;
+    code.hidden = true;
   }
-  const link = page.querySelector("[data-vpn-download]");
-  link.href = URL.createObjectURL(new Blob([config.textContent], { type: "application/octet-stream" }));
-  link.download = `${page.dataset.vpnName.replace(/[^A-Za-z0-9_=+.-]/g, "-").slice(0, 15) || "millwright"}.conf`;
 }
 
 // Firewall rules are dragged to their place; the buttons do the same.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
 )
@@ -34,6 +36,10 @@ func networkScreens(r records, f views.Frame) []screen {
 	for i := range 45 {
 		device.QR.Add(i, i, 1)
 	}
+	long := device // made in the browser, and leading to more networks than a QR code holds
+	long.KeyHere, long.QR, long.Config = false, views.QR{}, longConfiguration(long.Placeholder)
+	longHere := long
+	longHere.KeyHere = true
 	list := []screen{
 		{"network", views.Network(overview)},
 		{"network-ask", views.Network(asked)},
@@ -47,10 +53,21 @@ func networkScreens(r records, f views.Frame) []screen {
 		{"firewall-empty", views.Firewall(views.FirewallProps{Frame: f, Form: views.RuleForm{Enabled: true}, CanManage: true})},
 		{"vpn", views.VPN(devices)},
 		{"vpn-off", views.VPN(views.VPNProps{Frame: f, IPs: r.ips(), CanManage: true})},
+		{"vpn-fips", views.VPN(views.VPNProps{Frame: f, IPs: r.ips(), CanManage: true, Refused: "VPN Connect isn't available here: this portal runs under enforced FIPS 140-3, which doesn't approve WireGuard's cryptography. Publish what has to be reached as an Internet service."})},
 		{"vpn-device", views.Device(device)},
+		{"vpn-device-long", views.Device(long)},
+		{"vpn-device-long-here", views.Device(longHere)},
 		{"publish", views.Publish(views.PublishProps{Frame: f, Machine: r.machine(3, "web-1", models.MachineRunning), Services: r.services()})},
 	}
 	return append(append(append(list, serviceScreens(r, f)...), topologyScreens(r, f)...), edgeScreens(r)...)
+}
+
+func longConfiguration(key string) string {
+	networks := "100.96.0.1/32"
+	for i := range 60 {
+		networks += fmt.Sprintf(", 10.%d.100.0/24", 100+i)
+	}
+	return "[Interface]\nPrivateKey = " + key + "\nAddress = 100.96.0.2/32\n\n[Peer]\nAllowedIPs = " + networks + "\n"
 }
 
 // serviceScreens are both wizards, and a service in several conditions.
