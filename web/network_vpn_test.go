@@ -106,16 +106,12 @@ func TestDeviceWithTooManyNetworksForACodeKeepsItsKey(t *testing.T) {
 	t.Parallel()
 	p, _ := newNetworkPortal(t, testkit.SQLite(t))
 	const page = "/orgs/acme/network/vpn"
-	err := p.OfferVLANs(100, 300)
-	if err == nil {
-		err = p.network.Settle(t.Context())
-	}
-	if err != nil {
+	if err := p.System.PutVLANs(t.Context(), p.Private.ID, 100, 300); err != nil {
 		t.Fatal(err)
 	}
-	err = p.Scope(t, "admin@acme.example", "acme").Change(t.Context(), func(tx *models.Writer) error {
+	err := p.Scope(t, "admin@acme.example", "acme").Change(t.Context(), func(tx *models.Writer) error {
 		for i := range 180 {
-			if err := tx.CreateNetwork(&models.Network{Name: fmt.Sprintf("n-%d", i), CloudID: p.Public.ID, CIDR: fmt.Sprintf("10.177.%d.0/24", i)}); err != nil {
+			if err := tx.CreateNetwork(&models.Network{Name: fmt.Sprintf("n-%d", i), CloudID: p.Private.ID, CIDR: fmt.Sprintf("10.177.%d.0/24", i)}); err != nil {
 				return err
 			}
 		}

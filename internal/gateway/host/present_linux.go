@@ -57,7 +57,7 @@ func present(ns namespace, a netip.Addr) (bool, error) {
 			if err := unix.Sendto(socket, request(link.Attrs().HardwareAddr, source, a), 0, at); err != nil {
 				return err
 			}
-			if there, err = heard(socket, a, time.Now().Add(callTimeout)); there || err != nil {
+			if there, err = claimed(socket, a, time.Now().Add(callTimeout)); there || err != nil {
 				return err
 			}
 		}
@@ -66,8 +66,8 @@ func present(ns namespace, a netip.Addr) (bool, error) {
 	return there, err
 }
 
-// heard waits until somebody says that the address is theirs.
-func heard(socket int, a netip.Addr, until time.Time) (bool, error) {
+// claimed waits until somebody says that the address is theirs.
+func claimed(socket int, a netip.Addr, until time.Time) (bool, error) {
 	frame := make([]byte, 128)
 	for {
 		left := time.Until(until)
