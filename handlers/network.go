@@ -78,13 +78,7 @@ func (h *Network) TakeIP(c echo.Context, scope *models.Scope) error {
 	var p models.OrgIP
 	err = scope.Change(c.Request().Context(), func(w *models.Writer) error {
 		var err error
-		if p, err = w.TakePublicIP(in.price()); err != nil {
-			return err
-		}
-		g, err := w.Gateway()
-		if err == nil && g.OutboundIPID == nil { // the org's first: what its machines send leaves by it
-			err = w.SetOutbound(p.ID)
-		}
+		p, err = w.TakePublicIP(in.price())
 		return err
 	})
 	if err != nil {
@@ -101,6 +95,14 @@ func (h *Network) ReleaseIP(c echo.Context, scope *models.Scope) error {
 // Outbound makes one the address that machines are seen to come from.
 func (h *Network) Outbound(c echo.Context, scope *models.Scope) error {
 	return h.onIP(c, scope, func(w *models.Writer, id models.IPID) error { return w.SetOutbound(id) }, "What machines send leaves by this address from now on.")
+}
+
+// StopOutbound turns outbound NAT off.
+func (h *Network) StopOutbound(c echo.Context, scope *models.Scope) error {
+	if err := scope.Change(c.Request().Context(), func(w *models.Writer) error { return w.StopOutbound() }); err != nil {
+		return h.networkAgain(c, scope, err)
+	}
+	return h.leave(c, place(scope).Network(), ui.Good, "Outbound NAT is off. Choose an address to turn it on again.")
 }
 
 func (h *Network) onIP(c echo.Context, scope *models.Scope, do func(*models.Writer, models.IPID) error, done string) error {

@@ -27,6 +27,7 @@ type OrgGateway struct {
 	DriftAt      *time.Time
 	ReportedAt   *time.Time
 	OutboundIPID *IPID `gorm:"column:outbound_ip_id"`
+	OutboundOff  bool  // turned off: no address is given for it by itself
 	NextMark     int   // of the next service
 	CreatedAt    time.Time
 }

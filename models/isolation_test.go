@@ -55,7 +55,7 @@ var promises = map[string]promise{
 	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,
 	"CreateNetwork": writes, "CreateService": writes, "CreateVPN": writes, "DeleteNetwork": writes, "DeleteRule": writes, "DeleteVPN": writes,
 	"DeleteService": writes, "MoveRule": writes, "ReleasePublicIP": writes, "RemoveNode": writes, "RevokePeer": writes, "SetNode": writes,
-	"SetOutbound": writes, "TakePublicIP": writes, "TakeThisAddress": writes,
+	"SetOutbound": writes, "StopOutbound": writes, "TakePublicIP": writes, "TakeThisAddress": writes,
 
 	"Actor": plain, "Tx": plain, "Gorm": plain, // Gorm is the tests' own
 	"ConsoleRoom": writes, "EndConsole": writes, "InsertAPIToken": writes, "InsertConsoleTicket": writes, "InsertInvitation": writes,

@@ -76,7 +76,8 @@ func (r *Reader) Network(id NetworkID) (Network, error) {
 	return n, absent(r.tx.Take(&n, "id = ?", id).Error, "network")
 }
 
-// firstHost leaves .0 (network) and .1 to .9 (gateways) alone.
+// firstHost leaves .0 (network) and .1 to .9 (gateways) alone, until nothing
+// else is left.
 const firstHost = 10
 
 // TakeAddress gives the machine the next free address of the network. The
@@ -96,7 +97,8 @@ func (w *Writer) TakeAddress(id NetworkID, machine MachineID) (Network, string, 
 		return n, "", fmt.Errorf("network %s: %w", n.ID, err)
 	}
 	last := int64(1)<<(prefix.Addr().BitLen()-prefix.Bits()) - 2 // the one before broadcast
-	host, err := w.freeHost(id, n.NextHost-1, last, hostNumber(prefix, n.Gateway))
+	first := firstHostOf(prefix)
+	host, err := w.freeHost(id, []int64{max(n.NextHost-1, first), first, 1}, last, hostNumber(prefix, n.Gateway))
 	if err != nil {
 		return n, "", err
 	}
@@ -129,11 +131,10 @@ func (w *Writer) TakeThisAddress(id NetworkID, machine MachineID, address string
 	return n, err
 }
 
-// freeHost looks for a gap from start on, and once more from the beginning.
-// gateway is taken whatever the rows say.
-func (w *Writer) freeHost(id NetworkID, start, last, gateway int64) (int64, error) {
-	for _, from := range []int64{min(max(start, firstHost), last+1), firstHost} {
-		host := from
+// freeHost looks for a gap from each of starts on. gateway is taken whatever
+// the rows say.
+func (w *Writer) freeHost(id NetworkID, starts []int64, last, gateway int64) (int64, error) {
+	for _, host := range starts {
 		for host <= last {
 			var taken []int64
 			err := w.tx.Model(&Address{}).Where("network_id = ? AND host >= ?", id, host).

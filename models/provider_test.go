@@ -100,10 +100,19 @@ func TestOverlappingRangesAreRefusedWhoeverIsFirst(t *testing.T) {
 		for _, r := range []models.PublicIPRange{
 			{Name: "x", FirstAddress: "10.0.0.9", LastAddress: "10.0.0.1"}, {Name: "x", FirstAddress: "10.0.0.0", LastAddress: "10.0.255.255"},
 			{Name: "x", FirstAddress: "nonsense", LastAddress: "10.0.0.1"}, {Name: "x", FirstAddress: "10.0.0.1", LastAddress: "2001:db8::1"},
+			{Name: "x", FirstAddress: "2001:db8::1", LastAddress: "2001:db8::1"}, {Name: "x", FirstAddress: "169.254.169.254", LastAddress: "169.254.169.254"},
+			{Name: "x", FirstAddress: "0.0.0.1", LastAddress: "0.0.0.1"}, {Name: "x", FirstAddress: "127.0.0.1", LastAddress: "127.0.0.1"},
+			{Name: "x", FirstAddress: "223.255.255.250", LastAddress: "224.0.0.1"}, {Name: "x", FirstAddress: "255.255.255.255", LastAddress: "255.255.255.255"},
 		} {
 			if _, err := p.AddPublicIPRange(ctx, r); !errors.Is(err, models.ErrInvalid) {
 				t.Errorf("%s–%s: %v", r.FirstAddress, r.LastAddress, err)
 			}
+		}
+		if _, err := w.System.LocalEdge(ctx, "lab"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.AddPublicIPRange(ctx, models.PublicIPRange{Name: "the lab's", FirstAddress: "127.0.50.1", LastAddress: "127.0.50.2"}); err != nil {
+			t.Errorf("the lab's range: %v", err)
 		}
 	})
 }

@@ -92,8 +92,10 @@ func (r *Reader) PublicIPOffer() (Offer, error) {
 
 // TakePublicIP gives the org a free address at no more than the price that was
 // accepted. Quota and address go together; the row's lock decides who gets it.
+// What machines send leaves by the org's first one.
 func (w *Writer) TakePublicIP(accepted int64) (OrgIP, error) {
-	if _, err := w.networkChanged(w.scope.org); err != nil {
+	g, err := w.networkChanged(w.scope.org)
+	if err != nil {
 		return OrgIP{}, err
 	}
 	offer, err := w.PublicIPOffer()
@@ -103,7 +105,11 @@ func (w *Writer) TakePublicIP(accepted int64) (OrgIP, error) {
 	if offer.Available && offer.PricePerHourMicros > accepted {
 		return OrgIP{}, Conflict("The price has changed since this page was opened. Nothing was taken; look at the new price.")
 	}
-	return w.takePublicIP(offer.PricePerHourMicros)
+	p, err := w.takePublicIP(offer.PricePerHourMicros)
+	if err == nil && g.OutboundIPID == nil && !g.OutboundOff {
+		err = w.SetOutbound(p.ID)
+	}
+	return p, err
 }
 
 func (w *Writer) takePublicIP(price int64) (OrgIP, error) {
@@ -209,10 +215,36 @@ func (w *Writer) SetOutbound(id IPID) error {
 		}
 		before = map[string]any{"address": old.Address}
 	}
-	if err := w.tx.Model(&OrgGateway{}).Where("org_id = ?", w.scope.org).Update("outbound_ip_id", id).Error; err != nil {
+	if err := w.putOutbound(&id); err != nil {
 		return err
 	}
 	return w.Record(Event{Action: ActionOutboundSet, Object: p.Object(), Outcome: OutcomeSucceeded, Before: before, After: map[string]any{"address": p.Address}})
+}
+
+// StopOutbound turns outbound NAT off: what machines send leaves by no address
+// any more, until SetOutbound names one.
+func (w *Writer) StopOutbound() error {
+	g, err := w.networkChanged(w.scope.org)
+	if err != nil {
+		return err
+	}
+	if g.OutboundIPID == nil {
+		return Conflict("Outbound NAT is off already.")
+	}
+	p, err := w.PublicIP(*g.OutboundIPID)
+	if err != nil {
+		return err
+	}
+	if err := w.putOutbound(nil); err != nil {
+		return err
+	}
+	return w.Record(Event{Action: ActionOutboundSet, Object: p.Object(), Outcome: OutcomeSucceeded,
+		Before: map[string]any{"address": p.Address}, After: map[string]any{"address": "none"}})
+}
+
+func (w *Writer) putOutbound(id *IPID) error {
+	return w.tx.Model(&OrgGateway{}).Where("org_id = ?", w.scope.org).Updates(map[string]any{
+		"outbound_ip_id": id, "outbound_off": id == nil}).Error
 }
 
 // quarantine takes confirmed addresses from the org: those that the gateway
@@ -282,7 +314,7 @@ func (s *System) EndQuarantines(ctx context.Context) error {
 func (s *System) EnsureOutbound(ctx context.Context) error {
 	var orgs []OrgID
 	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&OrgGateway{}).Where("edge_id IS NOT NULL AND outbound_ip_id IS NULL").Pluck("org_id", &orgs).Error
+		return r.tx.Model(&OrgGateway{}).Where("edge_id IS NOT NULL AND outbound_ip_id IS NULL AND outbound_off = ?", false).Pluck("org_id", &orgs).Error
 	})
 	if err != nil {
 		return err
@@ -290,7 +322,7 @@ func (s *System) EnsureOutbound(ctx context.Context) error {
 	for _, org := range orgs {
 		err := s.Within(ctx, org, SystemActor, func(w *Writer) error {
 			g, err := w.networkChanged(org)
-			if err != nil || g.OutboundIPID != nil {
+			if err != nil || g.OutboundIPID != nil || g.OutboundOff {
 				return err
 			}
 			p, err := w.takePublicIP(0)

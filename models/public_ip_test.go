@@ -176,6 +176,12 @@ func TestPublicIPRestsBeforeAnotherOrgGetsIt(t *testing.T) {
 		if err := acme.Change(ctx, func(tx *models.Writer) error { return tx.DeleteService(s.ID) }); err != nil {
 			t.Fatal(err)
 		}
+		if err := release(acme); !errors.Is(err, models.ErrConflict) || !strings.Contains(err.Error(), "what the machines send out") {
+			t.Errorf("released under what the machines send: %v", err)
+		}
+		if err := acme.Change(ctx, func(tx *models.Writer) error { return tx.StopOutbound() }); err != nil {
+			t.Fatal(err)
+		}
 		before := generation(t, w, w.Acme.ID)
 		if err := release(acme); err != nil {
 			t.Fatal(err)

@@ -238,19 +238,18 @@ const rangeMost = 4096
 func (p *PublicIPRange) addresses() ([]netip.Addr, map[string]string) {
 	faults := map[string]string{}
 	first, err := netip.ParseAddr(p.FirstAddress)
-	if err != nil || first.Zone() != "" || first.IsUnspecified() || first.IsMulticast() {
-		faults["first_address"] = "Enter an address, such as 203.0.113.10."
+	if err != nil || !first.Is4() {
+		faults["first_address"] = "Enter an IPv4 address, such as 203.0.113.10."
 	}
 	last, err := netip.ParseAddr(p.LastAddress)
-	if err != nil || last.Zone() != "" || last.IsMulticast() {
-		faults["last_address"] = "Enter an address, such as 203.0.113.20."
+	if err != nil || !last.Is4() {
+		faults["last_address"] = "Enter an IPv4 address, such as 203.0.113.20."
 	}
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	first, last = first.Unmap(), last.Unmap()
-	if first.BitLen() != last.BitLen() || last.Less(first) {
-		return nil, map[string]string{"last_address": "The last address comes before the first, or is of the other kind."}
+	if last.Less(first) {
+		return nil, map[string]string{"last_address": "The last address comes before the first."}
 	}
 	var list []netip.Addr
 	for a := first; ; a = a.Next() {
@@ -264,6 +263,35 @@ func (p *PublicIPRange) addresses() ([]netip.Addr, map[string]string) {
 	}
 	p.FirstAddress, p.LastAddress = first.String(), last.String()
 	return list, nil
+}
+
+// neverPublic are the addresses that no gateway takes as public ones. Private
+// ones it does: what is outside for an org may be inside of its provider.
+// Source: RFC 6890, 2.2.2.
+var neverPublic = map[netip.Prefix]string{
+	netip.MustParsePrefix("0.0.0.0/8"):      "this network",
+	loopback:                                "loopback",
+	netip.MustParsePrefix("169.254.0.0/16"): "link-local, and metadata",
+	netip.MustParsePrefix("224.0.0.0/4"):    "multicast",
+	netip.MustParsePrefix("240.0.0.0/4"):    "reserved, and broadcast",
+}
+
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
+// reachable refuses a range that touches a network where nobody is. The lab's
+// gateway has its addresses in loopback, and nowhere else.
+func (w *Writer) reachable(first, last netip.Addr) error {
+	var labs int64
+	if err := w.tx.Model(&Edge{}).Where("local = ?", true).Count(&labs).Error; err != nil {
+		return err
+	}
+	for n, what := range neverPublic {
+		touches := n.Contains(first) || n.Contains(last) || first.Less(n.Addr()) && n.Addr().Less(last)
+		if touches && (n != loopback || labs == 0) {
+			return Invalid(map[string]string{"first_address": fmt.Sprintf("Nobody reaches %s (%s) from outside. Enter addresses that lead to the gateway.", n, what)})
+		}
+	}
+	return nil
 }
 
 // AddPublicIPRange makes a row of each address. The unique address refuses a
@@ -283,6 +311,9 @@ func (p *Provider) AddPublicIPRange(ctx context.Context, added PublicIPRange) (P
 		return added, Invalid(faults)
 	}
 	err := p.change(ctx, func(w *Writer) error {
+		if err := w.reachable(list[0], list[len(list)-1]); err != nil {
+			return err
+		}
 		added.ID, added.CreatedAt, added.DisabledAt = NewID[PublicIPRangeID](), Now(), nil
 		if err := w.tx.Create(&added).Error; err != nil {
 			return duplicate(err, "name", "Another range has this name.")

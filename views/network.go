@@ -38,6 +38,23 @@ func (p NetworkProps) outbound() string {
 	return ""
 }
 
+func (p NetworkProps) nowhere() string {
+	if p.Gateway.OutboundOff {
+		return "nowhere: outbound NAT is off"
+	}
+	return "nowhere yet"
+}
+
+func (p NetworkProps) whyNowhere() string {
+	switch {
+	case p.Gateway.OutboundOff && len(p.IPs) > 0:
+		return "What machines send to the Internet goes nowhere. \"Send by this\" at one of the public IPs turns it on."
+	case p.Gateway.OutboundOff:
+		return "What machines send to the Internet goes nowhere. Request a public IP below, then choose \"Send by this\"."
+	}
+	return "Without a public IP nothing leaves and nothing comes in. Request one below."
+}
+
 func (p NetworkProps) isOutbound(ip models.OrgIP) bool {
 	return p.Gateway.OutboundIPID != nil && ip.ID == *p.Gateway.OutboundIPID
 }

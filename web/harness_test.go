@@ -180,14 +180,18 @@ func (p *portal) activeTask(id models.MachineID) models.TaskID {
 
 func (p *portal) events(f models.EventFilter) []models.AuditEvent {
 	p.t.Helper()
-	var page models.Page[models.AuditEvent]
+	var rows []models.AuditEvent
 	err := p.System.Look(context.Background(), p.Acme.ID, func(r *models.Reader) error {
-		var err error
-		page, err = r.Events(f)
-		return err
+		for {
+			page, err := r.Events(f)
+			rows = append(rows, page.Rows...)
+			if f.Page.After = page.Next; err != nil || page.Next == "" {
+				return err
+			}
+		}
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return page.Rows
+	return rows
 }

@@ -115,6 +115,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	net.POST("/ips", s.Org(models.NetworkManage, h.Network.TakeIP))
 	net.POST("/ips/:id/release", s.Org(models.NetworkManage, h.Network.ReleaseIP))
 	net.POST("/ips/:id/outbound", s.Org(models.NetworkManage, h.Network.Outbound))
+	net.POST("/outbound/stop", s.Org(models.NetworkManage, h.Network.StopOutbound))
 	net.GET("/services/new", s.Org(models.NetworkManage, h.Network.NewService))
 	net.POST("/services", s.Org(models.NetworkManage, h.Network.CreateService))
 	net.GET("/services/:id", s.Org(models.OrgRead, h.Network.Service))

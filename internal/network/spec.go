@@ -170,7 +170,7 @@ func (s *Service) address(w *models.Writer, spec ServiceSpec) (models.IPID, erro
 	case "":
 		g, err := w.Gateway()
 		if err == nil && g.OutboundIPID == nil {
-			err = models.Invalid(map[string]string{"public_ip": "The org has no public IP yet. Choose a new one."})
+			err = models.Invalid(map[string]string{"public_ip": "The org has no default public IP: nothing leaves by one. Choose one of its own, or a new one."})
 		}
 		if err != nil {
 			return "", err
