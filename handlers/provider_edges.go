@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -81,10 +82,20 @@ func (h *Edges) Show(c echo.Context, provider *models.Provider) error {
 }
 
 func (h *Edges) show(c echo.Context, provider *models.Provider, edge models.EdgeID, p views.EdgeProps) error {
-	var err error
 	ctx := c.Request().Context()
-	if p.Edge, err = provider.OneEdge(ctx, edge); err != nil {
+	all, err := provider.Edges(ctx)
+	if err != nil {
 		return err
+	}
+	for _, e := range all {
+		if e.ID == edge {
+			p.Edge = e
+		} else {
+			p.Others = append(p.Others, e)
+		}
+	}
+	if p.Edge.ID == "" {
+		return models.NotFound("gateway")
 	}
 	overview, err := provider.Overview(ctx)
 	if err != nil {
@@ -98,7 +109,11 @@ func (h *Edges) show(c echo.Context, provider *models.Provider, edge models.Edge
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return Render(c, http.StatusOK, views.Edge(p))
+	status := http.StatusOK
+	if len(p.Errors) > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return Render(c, status, views.Edge(p))
 }
 
 // Rotate gives a gateway another token; with old=refuse the one before is
@@ -136,6 +151,32 @@ func (h *Edges) Disable(c echo.Context, provider *models.Provider) error {
 	text := "The gateway is refused from now on. What it serves, it goes on serving."
 	if !off {
 		text = "The gateway may ask again."
+	}
+	return h.leave(c, views.EdgeURL(edge), ui.Good, text)
+}
+
+// Move gives all orgs of a gateway to another one.
+func (h *Edges) Move(c echo.Context, provider *models.Provider) error {
+	edge, err := id[models.EdgeID](c, "gateway")
+	if err != nil {
+		return err
+	}
+	in, err := form(c)
+	if err != nil {
+		return err
+	}
+	p := views.EdgeProps{MoveTo: in.text("to", maxID), Off: in.values.Get("off") == "yes"}
+	moved, target, err := provider.MoveOrgs(c.Request().Context(), edge, models.EdgeID(p.MoveTo), p.Off)
+	if errors.Is(err, models.ErrInvalid) {
+		p.Errors = models.FieldsOf(err)
+		return h.show(c, provider, edge, p)
+	}
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%d orgs are %s's now.", moved, target.Name)
+	if moved == 1 {
+		text = "One org is " + target.Name + "'s now."
 	}
 	return h.leave(c, views.EdgeURL(edge), ui.Good, text)
 }

@@ -37,6 +37,7 @@ const (
 	ActionEdgeRotate      Action = "edge.rotate"
 	ActionEdgeDisable     Action = "edge.disable"
 	ActionEdgeEnable      Action = "edge.enable"
+	ActionEdgeMove        Action = "edge.move" // orgs, to another gateway
 )
 
 // NetworkActions are these, in the order of a menu.
@@ -47,5 +48,5 @@ var NetworkActions = []Action{
 	ActionNodeAdd, ActionNodeEnable, ActionNodeDrain, ActionNodeDisable, ActionNodeRemove,
 	ActionFirewallAdd, ActionFirewallChange, ActionFirewallMove, ActionFirewallDelete,
 	ActionVPNCreate, ActionVPNDelete, ActionVPNPeerAdd, ActionVPNPeerRevoke,
-	ActionEdgeCreate, ActionEdgeRotate, ActionEdgeDisable, ActionEdgeEnable,
+	ActionEdgeCreate, ActionEdgeRotate, ActionEdgeDisable, ActionEdgeEnable, ActionEdgeMove,
 }

@@ -136,10 +136,14 @@ func (e *Edge) Report(ctx context.Context, rep EdgeReport, rest time.Duration) e
 		}
 		// One org's trouble is not the others'.
 		actor := Actor{Kind: ActorSystem, ID: string(e.id), Name: "gateway " + e.name}
-		errs = append(errs, e.db.changing(ctx, scopeValue{org: o.Org}, actor, false, func(w *Writer) error {
-			return w.reported(e.id, rep.Epoch, o)
+		carried := false
+		errs = append(errs, e.db.changing(ctx, scopeValue{org: o.Org}, actor, false, func(w *Writer) (err error) {
+			carried, err = w.reported(e.id, rep.Epoch, o)
+			return err
 		}))
-		errs = append(errs, e.confirm(ctx, o, rest))
+		if carried {
+			errs = append(errs, e.confirm(ctx, o, rest))
+		}
 	}
 	return errors.Join(append(errs, err)...)
 }
@@ -156,14 +160,16 @@ func (e *Edge) confirm(ctx context.Context, o *OrgReport, rest time.Duration) er
 	return e.db.System().quarantine(ctx, o.Org, o.Released, o.Applied, rest)
 }
 
-func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
+// reported stores an org's part, if the gateway still carries the org: it may
+// have been moved to another while the report was under way.
+func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) (carried bool, err error) {
 	var g OrgGateway
-	if err := w.tx.Take(&g, "edge_id = ?", edge).Error; err != nil {
-		return absent(err, "gateway")
+	if err := w.tx.Limit(1).Find(&g, "edge_id = ?", edge).Error; err != nil || g.OrgID == "" {
+		return false, err
 	}
 	failed, err := json.Marshal(o.Failed)
 	if err != nil {
-		return err
+		return false, err
 	}
 	now := Now()
 	set := map[string]any{"observed": o.Observed, "applied": o.Applied, "error": o.Error, "failed": string(failed), "reported_at": now}
@@ -172,33 +178,34 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) error {
 		err := w.Record(Event{Action: ActionDrift, Object: Object{Kind: "network", ID: string(o.Org), Name: "network edge"},
 			Outcome: OutcomeSucceeded, After: map[string]any{"repaired": o.Drift}})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
 	// A report says nothing of generations: it must not make one. The row's lock
 	// makes reports of one org queue.
-	if err := w.tx.Model(&OrgGateway{}).Where("edge_id = ?", edge).Updates(set).Error; err != nil {
-		return err
+	stored := w.tx.Model(&OrgGateway{}).Where("edge_id = ?", edge).Updates(set)
+	if stored.Error != nil || stored.RowsAffected == 0 {
+		return false, stored.Error
 	}
 	served, err := w.reportedServices(epoch, o.Services, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	peers, err := w.reportedPeers(o.Peers)
 	if err != nil {
-		return err
+		return false, err
 	}
 	moved := w.tx.Model(&VPNGateway{}).Where("mapped <> ?", o.VPNMapped).Update("mapped", o.VPNMapped)
 	if moved.Error != nil {
-		return moved.Error
+		return false, moved.Error
 	}
 	if err := w.answered(o.Probes); err != nil {
-		return err
+		return false, err
 	}
 	same := g.Observed == o.Observed && g.Applied == o.Applied && g.Error == o.Error && g.Failed == string(failed) && o.Drift == "" &&
 		g.ReportedAt != nil && now.Sub(*g.ReportedAt) < GatewaySilence
 	if !same || served || peers || moved.RowsAffected > 0 || len(o.Probes) > 0 { // pages need not look again for nothing
 		w.touch("gateway", string(o.Org))
 	}
-	return nil
+	return true, nil
 }

@@ -21,7 +21,7 @@ var networkWords = map[models.Action]string{
 	models.ActionFirewallMove: "moved the firewall", models.ActionFirewallDelete: "deleted the firewall",
 	models.ActionVPNCreate: "turned on the", models.ActionVPNDelete: "turned off the", models.ActionVPNPeerAdd: "let in the device", models.ActionVPNPeerRevoke: "shut out the device",
 	models.ActionEdgeCreate: "registered the gateway", models.ActionEdgeRotate: "gave a new token to the gateway",
-	models.ActionEdgeDisable: "disabled the gateway", models.ActionEdgeEnable: "enabled the gateway",
+	models.ActionEdgeDisable: "disabled the gateway", models.ActionEdgeEnable: "enabled the gateway", models.ActionEdgeMove: "moved to another gateway",
 }
 
 var networkNames = map[models.Action]string{
@@ -38,7 +38,7 @@ var networkNames = map[models.Action]string{
 	models.ActionFirewallMove: "Move firewall rule", models.ActionFirewallDelete: "Delete firewall rule",
 	models.ActionVPNCreate: "Turn on VPN", models.ActionVPNDelete: "Turn off VPN", models.ActionVPNPeerAdd: "Let device in", models.ActionVPNPeerRevoke: "Shut device out",
 	models.ActionEdgeCreate: "Register gateway", models.ActionEdgeRotate: "Rotate gateway token",
-	models.ActionEdgeDisable: "Disable gateway", models.ActionEdgeEnable: "Enable gateway",
+	models.ActionEdgeDisable: "Disable gateway", models.ActionEdgeEnable: "Enable gateway", models.ActionEdgeMove: "Move to another gateway",
 }
 
 // with returns both lists as one.

@@ -155,6 +155,7 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.GET("/edges/:id", s.Provider(models.ProviderRead, h.Edges.Show))
 	provider.POST("/edges/:id/rotate", s.Provider(models.ProviderWrite, h.Edges.Rotate))
 	provider.POST("/edges/:id/disable", s.Provider(models.ProviderWrite, h.Edges.Disable))
+	provider.POST("/edges/:id/move", s.Provider(models.ProviderWrite, h.Edges.Move))
 	provider.GET("/consoles", s.Provider(models.ProviderRead, h.Consoles.All))
 	provider.GET("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.AskAny))
 	provider.GET("/machines/:id/vmrc", s.Provider(models.ProviderWrite, h.Console.AskVMRC))
