@@ -291,13 +291,16 @@ func linked(rows []AuditEvent, err error) ([]AuditEvent, error) {
 	return rows, err
 }
 
-// withinIDs is within, for links.
+// withinIDs is within, for links that were found by their places: it keeps the
+// index of the links' events out of it, by which the database would find all
+// other orgs' events of that time as well.
 func (h *hunt) withinIDs(q *gorm.DB) *gorm.DB {
+	id := map[Kind]string{PostgreSQL: `audit_links.event_id COLLATE "C"`, SQLite: "+audit_links.event_id"}[h.r.db.kind]
 	if h.low != "" {
-		q = q.Where("audit_links.event_id > ?", h.low)
+		q = q.Where(id+" > ?", h.low)
 	}
 	if h.high != "" {
-		q = q.Where("audit_links.event_id < ?", h.high)
+		q = q.Where(id+" < ?", h.high)
 	}
 	return q
 }
@@ -315,9 +318,6 @@ func (r *Reader) among(q *gorm.DB, column string, numbers []int64) *gorm.DB {
 // nil where none is.
 func (h *hunt) rare() (found map[int64]*places, err error) {
 	for _, t := range h.terms {
-		if t.exact {
-			continue
-		}
 		there, few, err := h.placesOf(t)
 		if err != nil {
 			return nil, err
@@ -339,7 +339,13 @@ func (h *hunt) rare() (found map[int64]*places, err error) {
 
 // placesOf is where the term's words are; few is false where there are too many.
 func (h *hunt) placesOf(t term) (there map[int64]*places, few bool, err error) {
-	rows, err := h.r.tx.Model(&auditWord{}).Select("block, places").Where("org_id = ? AND word >= ? AND word < ?", h.org, t.word, t.above()).Limit(rareMax).Rows()
+	q := h.r.tx.Model(&auditWord{}).Select("block, places").Where("org_id = ?", h.org)
+	if t.exact {
+		q = q.Where("word = ?", t.word)
+	} else {
+		q = q.Where("word >= ? AND word < ?", t.word, t.above())
+	}
+	rows, err := q.Limit(rareMax).Rows()
 	if err != nil {
 		return nil, false, err
 	}

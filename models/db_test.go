@@ -36,3 +36,13 @@ func TestDatabaseFileIsWhereItWasAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// Compiling a page's statement would take longer than all of the page: the
+// planner thinks so much of a long history.
+func TestStatementsAreNotCompiled(t *testing.T) {
+	t.Parallel()
+	var jit string
+	if err := testkit.Postgres(t).SQL().QueryRowContext(t.Context(), "SHOW jit").Scan(&jit); err != nil || jit != "off" {
+		t.Errorf("jit is %q: %v", jit, err)
+	}
+}
