@@ -41,6 +41,13 @@ func accountScreens(f views.Frame, now time.Time) []screen {
 	refused := full
 	refused.Refused, refused.Problems = views.FormToken, map[string]string{"name": "You have a token of this name in this org already."}
 	refused.Token = views.TokenForm{Name: "terraform", Org: "acme", Role: models.RoleUser, Days: 30}
+	connected := full
+	connected.HasPassword, connected.SSOLabel, connected.SSOConnected, connected.SSOEmail = true, "Acme ID", true, "ada.administrator@id.acme.example"
+	connected.SSOGiven = models.SSOGiven{Orgs: []string{"Acme Robotics", "Initech"}, ProviderRole: models.RoleProviderAuditor}
+	disconnecting, only, apart := connected, connected, plain
+	disconnecting.Refused, disconnecting.Problems = views.FormSSO, map[string]string{"password": "This isn't your password."}
+	only.HasPassword = false
+	apart.HasPassword, apart.SSOLabel = true, "Acme ID"
 	codes := make([]string, 10)
 	for i := range codes {
 		codes[i] = "k7qd-" + strings.Repeat(string(rune('a'+i)), 4) + "-2mzx-q4ua"
@@ -50,6 +57,10 @@ func accountScreens(f views.Frame, now time.Time) []screen {
 		{"account", views.Account(full)},
 		{"account-plain", views.Account(plain)},
 		{"account-refused", views.Account(refused)},
+		{"account-sso", views.Account(connected)},
+		{"account-sso-disconnect", views.Account(disconnecting)},
+		{"account-sso-only", views.Account(only)},
+		{"account-sso-apart", views.Account(apart)},
 		{"account-factor", views.FactorSetup(views.FactorSetupProps{Frame: f, Secret: strings.Repeat("JBSW Y3DP ", 4), QR: pattern(), Problem: "This code isn't right."})},
 		{"account-codes", views.RecoveryCodes(views.RecoveryCodesProps{Frame: f, Codes: codes})},
 		{"account-token", views.TokenMade(views.TokenMadeProps{Frame: f, Org: models.Org{Name: "Acme Manufacturing"}, Text: "mw_" + strings.Repeat("x4Qz", 10) + "abc",

@@ -120,7 +120,7 @@ func topologyScreens(r records, f views.Frame) []screen {
 }
 
 func edgeScreens(r records) []screen {
-	provider := views.Frame{User: models.User{Name: "Olga Operator", Email: "operator@provider.example", ProviderRole: models.RoleOperator}, Lab: true}
+	provider := operator()
 	edges := r.edges()
 	return []screen{
 		{"edges", views.EdgeList(views.EdgesProps{Frame: provider, Edges: edges, Clouds: r.clouds(), CanWrite: true, Errors: map[string]string{"name": "Another gateway has this name. Choose a different one."}})},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/a-h/templ"
@@ -21,10 +22,10 @@ func screens(now time.Time) []screen {
 	f := r.frame()
 	flashed := f
 	flashed.Flash = []ui.Message{{Tone: ui.Good, Text: "web-1 is being started."}, {Tone: ui.Bad, Text: "staging-db could not be started: something is being done to it already."}}
-	provider := views.Frame{User: models.User{Name: "Olga Operator", Email: "operator@provider.example", ProviderRole: models.RoleOperator}, Lab: true}
+	provider := operator()
 	return append([]screen{
 		{"sign-in", views.SignIn(views.SignInProps{DemoAccounts: []string{"admin@acme.example", "user@acme.example", "auditor@acme.example", "operator@provider.example"}, DemoPassword: "millwright"})},
-		{"sign-in-refused", views.SignIn(views.SignInProps{Email: "user@acme.example", Error: "This email and password don't belong together."})},
+		{"sign-in-refused", views.SignIn(views.SignInProps{Email: "user@acme.example", SSOLabel: "Acme ID", Error: "This email and password don't belong together."})},
 		{"orgs", views.OrgChooser(views.OrgChooserProps{Frame: views.Frame{User: f.User, Memberships: f.Memberships}})},
 		{"dashboard", views.Dashboard(views.DashboardProps{Frame: f, Quotas: r.quotas(), Tasks: r.tasks()[:3], Events: r.events(), CanOrder: true,
 			Counts: map[models.MachineState]int{models.MachineBuilding: 1, models.MachineRunning: 8, models.MachineStopped: 3, models.MachineSuspended: 1, models.MachineFailed: 1}})},
@@ -46,7 +47,7 @@ func screens(now time.Time) []screen {
 			Orgs: []models.OrgSummary{{Org: f.Org, Machines: 14, Quotas: r.quotas()}, {Org: f.Memberships[1].Org}}}})},
 		{"error-404", views.Error(views.ErrorProps{Frame: &f, Status: 404})},
 		{"error-503", views.Error(views.ErrorProps{Status: 503, Message: "The database doesn't answer just now.", RetryAfterSeconds: 10, Reference: "7f3a9c21"})},
-	}, append(append(append(machineScreens(r, f, flashed), orderScreens(r, f)...), networkScreens(r, f)...), accountScreens(f, now)...)...)
+	}, slices.Concat(machineScreens(r, f, flashed), orderScreens(r, f), networkScreens(r, f), accountScreens(f, now), peopleScreens(r, f), providerScreens(r, f))...)
 }
 
 func machineScreens(r records, f, flashed views.Frame) []screen {
