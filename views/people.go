@@ -104,10 +104,10 @@ func orgRoleOptions() []ui.Option {
 	return list
 }
 
-// roleWords says what a role is for.
+// roleWords says what a role is for, short enough for a menu on a phone.
 var roleWords = map[models.Role]string{
-	models.RoleAdmin: "everything in the org, people too", models.RoleUser: "orders and operates machines",
-	models.RoleAuditor: "sees everything, changes nothing", models.RoleOperator: "runs the portal: clouds, menu, orgs",
+	models.RoleAdmin: "everything", models.RoleUser: "orders and runs machines",
+	models.RoleAuditor: "reads, changes nothing", models.RoleOperator: "runs the portal: clouds, menu, orgs",
 	models.RoleProviderAuditor: "sees what operators see, changes nothing",
 }
 

@@ -371,7 +371,7 @@ func adminLacking(p ProviderOrgProps) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Label: "Send again", Small: true, Attrs: templ.Attributes{"aria-label": "Send the invitation of " + i.Email + " again"}}).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Label: "Send again", Small: true, Attrs: templ.Attributes{"aria-label": "Send again: the invitation of " + i.Email}}).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

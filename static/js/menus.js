@@ -24,7 +24,7 @@ export function menus(root) {
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       navigator.clipboard.writeText(copy.dataset.copy).then(() => {
-        root.dispatchEvent(new CustomEvent("mw:toast", { detail: { tone: "good", text: `Copied ${copy.dataset.copy}` } }));
+        root.dispatchEvent(new CustomEvent("mw:toast", { detail: { tone: "good", text: `Copied ${copy.dataset.copied ?? copy.dataset.copy}` } }));
       });
     }
   });

@@ -118,7 +118,7 @@ func providerScreens(r records, f views.Frame) []screen {
 		{"provider-networks-price", views.ProviderNetworks(priced)},
 		{"provider-networks-empty", views.ProviderNetworks(views.ProviderNetworksProps{Frame: at, Clouds: r.clouds(), CanWrite: true})},
 		{"history-intact", views.History(views.HistoryProps{Frame: f, Page: models.Page[models.AuditEvent]{Rows: r.events()}, Sealed: r.sealed(), CanExport: true,
-			Verdict: &ui.Message{Tone: ui.Good, Text: "Intact: 1204 events, the last of them sealed a moment ago, up to the checkpoint of an hour ago."}})},
+			Verdict: &ui.Message{Tone: ui.Good, Text: "Intact up to event 1204. Signed up to event 1180 on 2026-11-27 at 14:32:05 UTC. Newest events without a seal yet: 1."}})},
 		{"history-none", views.History(views.HistoryProps{Frame: f, Filter: models.EventFilter{Text: "zaphod"}, CanExport: true})},
 	}
 }
