@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -23,13 +24,44 @@ type OrgReport struct {
 	Applied  int64
 	Error    string
 	Failed   []Blame
-	Drift    string // "" none since the last report
+	Drift    []DriftReport
 	Released []string
 	Services []ServiceReport
 	// VPNMapped is where the org's VPN really listens, if elsewhere.
 	VPNMapped string
 	Peers     []PeerReport
 	Probes    []ProbeReport
+}
+
+// DriftReport is what was repaired. Sequence grows within the epoch; 0: the
+// gateway keeps none.
+type DriftReport struct {
+	Sequence int64
+	Text     string
+}
+
+// driftMost bounds what is kept of one report's. Bytes.
+const driftMost = 1000
+
+// fresh is the drift that was not told before, in words, and the highest
+// sequence of it.
+func (g *OrgGateway) fresh(epoch string, list []DriftReport) (words string, sequence int64) {
+	if g.DriftEpoch == epoch {
+		sequence = g.DriftSequence
+	}
+	known := sequence
+	var texts []string
+	for _, d := range list {
+		if d.Sequence == 0 || d.Sequence > known {
+			texts = append(texts, d.Text)
+			sequence = max(sequence, d.Sequence)
+		}
+	}
+	words = strings.Join(texts, "; ")
+	if len(words) > driftMost {
+		words = strings.ToValidUTF8(words[:driftMost], "")
+	}
+	return words, sequence
 }
 
 // ServiceReport is a service's live figures, cumulative within the epoch.
@@ -152,7 +184,8 @@ func (e *Edge) Report(ctx context.Context, rep EdgeReport, rest time.Duration) e
 func (e *Edge) confirm(ctx context.Context, o *OrgReport, rest time.Duration) error {
 	var waiting int64
 	err := e.db.reading(ctx, scopeValue{org: o.Org}, func(r *Reader) error {
-		return r.tx.Model(&OrgIP{}).Where("state = ?", IPReleasing).Count(&waiting).Error
+		return r.tx.Model(&OrgIP{}).Select("COUNT(*) + (SELECT COUNT(*) FROM network_vlans v WHERE v.org_id = ? AND v.release_generation > 0)", o.Org).
+			Where("state = ?", IPReleasing).Scan(&waiting).Error
 	})
 	if err != nil || waiting == 0 {
 		return err
@@ -173,10 +206,11 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) (carried bool
 	}
 	now := Now()
 	set := map[string]any{"observed": o.Observed, "applied": o.Applied, "error": o.Error, "failed": string(failed), "reported_at": now}
-	if o.Drift != "" {
-		set["drift"], set["drift_at"] = o.Drift, now
+	drift, sequence := g.fresh(epoch, o.Drift)
+	if drift != "" {
+		set["drift"], set["drift_at"], set["drift_epoch"], set["drift_sequence"] = drift, now, epoch, sequence
 		err := w.Record(Event{Action: ActionDrift, Object: Object{Kind: "network", ID: string(o.Org), Name: "network edge"},
-			Outcome: OutcomeSucceeded, After: map[string]any{"repaired": o.Drift}})
+			Outcome: OutcomeSucceeded, After: map[string]any{"repaired": drift}})
 		if err != nil {
 			return false, err
 		}
@@ -202,7 +236,7 @@ func (w *Writer) reported(edge EdgeID, epoch string, o *OrgReport) (carried bool
 	if err := w.answered(o.Probes); err != nil {
 		return false, err
 	}
-	same := g.Observed == o.Observed && g.Applied == o.Applied && g.Error == o.Error && g.Failed == string(failed) && o.Drift == "" &&
+	same := g.Observed == o.Observed && g.Applied == o.Applied && g.Error == o.Error && g.Failed == string(failed) && drift == "" &&
 		g.ReportedAt != nil && now.Sub(*g.ReportedAt) < GatewaySilence
 	if !same || served || peers || moved.RowsAffected > 0 || len(o.Probes) > 0 { // pages need not look again for nothing
 		w.touch("gateway", string(o.Org))

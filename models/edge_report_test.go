@@ -149,3 +149,48 @@ func TestReportThatSaysNothingNewWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A report that comes again because its answer was lost tells its drift once;
+// what is new beside it is told, and so is a new epoch's.
+func TestDriftIsToldOnce(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		edge, err := w.System.LocalEdge(ctx, "lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.System.EnsureGateways(ctx); err != nil {
+			t.Fatal(err)
+		}
+		told := func() (list []string) {
+			t.Helper()
+			err := w.Scope(t, "admin@acme.example", "acme").Read(ctx, func(r *models.Reader) error {
+				page, err := r.Events(models.EventFilter{Action: models.ActionDrift})
+				for _, e := range page.Rows {
+					list = append(list, string(e.ID))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		one, two := models.DriftReport{Sequence: 7, Text: "one"}, models.DriftReport{Sequence: 8, Text: "two"}
+		for _, step := range []struct {
+			epoch string
+			drift []models.DriftReport
+			want  int
+		}{{"a", nil, 0}, {"a", []models.DriftReport{one}, 1}, {"a", []models.DriftReport{one}, 1}, {"a", []models.DriftReport{one, two}, 2}, {"a", []models.DriftReport{one, two}, 2},
+			{"a", []models.DriftReport{one}, 2}, {"b", []models.DriftReport{one}, 3}, {"b", []models.DriftReport{one}, 3}, {"b", []models.DriftReport{{Text: "uncounted"}}, 4}} {
+			if err := edge.Report(ctx, models.EdgeReport{Epoch: step.epoch, Orgs: []models.OrgReport{{Org: w.Acme.ID, Drift: step.drift}}}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if got := told(); len(got) != step.want {
+				t.Errorf("after %+v of %s: told %q", step.drift, step.epoch, got)
+			}
+		}
+	})
+}

@@ -15,21 +15,24 @@ import (
 // OrgGateway is an org's place on a gateway: what it should carry, by
 // generation, and how far it has come.
 type OrgGateway struct {
-	OrgID        OrgID   `gorm:"primaryKey"`
-	EdgeID       *EdgeID // nil: no gateway yet
-	Key          string  // [a-z0-9]{1,8}: names the org's namespace and interfaces, never reused
-	Generation   int64   // grows with every change
-	Observed     int64   // last seen by the gateway
-	Applied      int64   // verified to run there
-	Error        string  // why Applied is behind
-	Failed       string  // JSON of []Blame
-	Drift        string  // what was repaired last
-	DriftAt      *time.Time
-	ReportedAt   *time.Time
-	OutboundIPID *IPID `gorm:"column:outbound_ip_id"`
-	OutboundOff  bool  // turned off: no address is given for it by itself
-	NextMark     int   // of the next service
-	CreatedAt    time.Time
+	OrgID      OrgID   `gorm:"primaryKey"`
+	EdgeID     *EdgeID // nil: no gateway yet
+	Key        string  // [a-z0-9]{1,8}: names the org's namespace and interfaces, never reused
+	Generation int64   // grows with every change
+	Observed   int64   // last seen by the gateway
+	Applied    int64   // verified to run there
+	Error      string  // why Applied is behind
+	Failed     string  // JSON of []Blame
+	Drift      string  // what was repaired last
+	DriftAt    *time.Time
+	// DriftEpoch and DriftSequence are the last of it that was told.
+	DriftEpoch    string
+	DriftSequence int64
+	ReportedAt    *time.Time
+	OutboundIPID  *IPID `gorm:"column:outbound_ip_id"`
+	OutboundOff   bool  // turned off: no address is given for it by itself
+	NextMark      int   // of the next service
+	CreatedAt     time.Time
 }
 
 // Blame is an object that could not be applied, and why.

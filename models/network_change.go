@@ -124,7 +124,8 @@ func (w *Writer) DeleteNetwork(id NetworkID) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.networkChanged(n.OrgID); err != nil {
+	g, err := w.networkChanged(n.OrgID)
+	if err != nil {
 		return err
 	}
 	if n.IsDefault {
@@ -152,8 +153,7 @@ func (w *Writer) DeleteNetwork(id NetworkID) error {
 		return err
 	}
 	if n.VLAN > 0 {
-		if err := w.tx.Model(&networkVLAN{}).Where("cloud_id = ? AND vlan = ? AND org_id = ?", n.CloudID, n.VLAN, n.OrgID).
-			Update("org_id", nil).Error; err != nil {
+		if err := w.returnVLAN(g, n.CloudID, n.VLAN); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -279,18 +280,31 @@ func (s *System) quarantine(ctx context.Context, org OrgID, released []string, a
 				return err
 			}
 		}
-		return nil
+		return w.freeVLANs(org, applied)
 	})
 }
 
 // QuarantineUnserved confirms releases of orgs that no gateway carries: there
-// is nobody who could still use the address.
+// is nobody who could still use the address, or the VLAN.
 func (s *System) QuarantineUnserved(ctx context.Context, rest time.Duration) error {
 	var orgs []OrgID
 	err := s.reading(ctx, func(r *Reader) error {
 		return r.tx.Model(&OrgIP{}).Joins("LEFT JOIN org_gateways g ON g.org_id = public_ips.org_id").
 			Where("public_ips.state = ? AND g.edge_id IS NULL", IPReleasing).Distinct().Pluck("public_ips.org_id", &orgs).Error
 	})
+	if err != nil {
+		return err
+	}
+	var links []OrgID
+	err = s.reading(ctx, func(r *Reader) error {
+		return r.tx.Model(&networkVLAN{}).Joins("LEFT JOIN org_gateways g ON g.org_id = network_vlans.org_id").
+			Where("network_vlans.release_generation > 0 AND g.edge_id IS NULL").Distinct().Pluck("network_vlans.org_id", &links).Error
+	})
+	for _, org := range links {
+		if !slices.Contains(orgs, org) {
+			orgs = append(orgs, org)
+		}
+	}
 	for _, org := range orgs {
 		if err != nil {
 			break

@@ -11,9 +11,28 @@ type networkVLAN struct {
 	CloudID CloudID `gorm:"primaryKey"`
 	VLAN    int     `gorm:"primaryKey;column:vlan"`
 	OrgID   *string
+	// ReleaseGeneration is the one that is without the network which had it: the
+	// gateway's link is there until it has applied that. 0: in use, or free.
+	ReleaseGeneration int64
 }
 
 func (networkVLAN) TableName() string { return "network_vlans" }
+
+// returnVLAN gives a deleted network's VLAN back: at once where no gateway
+// carries the org, else when that has confirmed.
+func (w *Writer) returnVLAN(g OrgGateway, cloud CloudID, vlan int) error {
+	set := map[string]any{"release_generation": g.Generation}
+	if g.EdgeID == nil {
+		set = map[string]any{"org_id": nil}
+	}
+	return w.tx.Model(&networkVLAN{}).Where("cloud_id = ? AND vlan = ? AND org_id = ?", cloud, vlan, g.OrgID).Updates(set).Error
+}
+
+// freeVLANs ends the releases that an applied generation proves.
+func (w *Writer) freeVLANs(org OrgID, applied int64) error {
+	return w.tx.Model(&networkVLAN{}).Where("org_id = ? AND release_generation > 0 AND release_generation <= ?", org, applied).
+		Updates(map[string]any{"org_id": nil, "release_generation": 0}).Error
+}
 
 // vlanLatch is between those who remove ranges and those who make their VLANs.
 const vlanLatch = "vlans"

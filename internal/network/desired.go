@@ -111,13 +111,9 @@ func orgReport(o *edge.OrgStatus) models.OrgReport {
 	for _, b := range o.Failed {
 		r.Failed = append(r.Failed, models.Blame{ID: cut(b.ID, 64), Text: cut(b.Text, 500)})
 	}
-	for i, d := range o.Drift {
-		if i > 0 {
-			r.Drift += "; "
-		}
-		r.Drift += cut(d.Text, 200)
+	for _, d := range o.Drift {
+		r.Drift = append(r.Drift, models.DriftReport{Sequence: d.Sequence, Text: cut(d.Text, 200)})
 	}
-	r.Drift = cut(r.Drift, 1000)
 	for _, s := range o.Services {
 		row := models.ServiceReport{ID: models.ServiceID(s.ID), Mapped: cut(s.Mapped, 64), BytesIn: s.BytesIn, BytesOut: s.BytesOut, Connections: s.Total, Open: s.Open}
 		for _, n := range s.Nodes {
