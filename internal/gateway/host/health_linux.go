@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,6 +35,7 @@ type health struct {
 
 	mu    sync.Mutex
 	nodes map[string]*nodeHealth // by id
+	dead  map[string]bool        // of those that aren't followed yet: when the last agent ended
 	ended sync.WaitGroup
 }
 
@@ -46,11 +48,12 @@ type nodeHealth struct {
 	reason  string
 }
 
-func newHealth(ns namespace, changed func()) *health {
-	return &health{ns: ns, changed: changed, nodes: map[string]*nodeHealth{}}
+func newHealth(ns namespace, dead map[string]bool, changed func()) *health {
+	return &health{ns: ns, changed: changed, nodes: map[string]*nodeHealth{}, dead: dead}
 }
 
-// follow brings the list of nodes to that of org: new ones count as alive.
+// follow brings the list of nodes to that of org: new ones count as alive,
+// unless they are known to have been dead when an agent last looked.
 func (h *health) follow(ctx context.Context, org edge.Org) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,10 +76,14 @@ func (h *health) follow(ctx context.Context, org edge.Org) {
 			}
 			asking, cancel := context.WithCancel(ctx)
 			node := &nodeHealth{Node: n, monitor: *s.Monitor, host: s.PublicIP, cancel: cancel}
+			if h.dead[n.ID] {
+				node.down, node.reason = true, "it was dead before the agent was started"
+			}
 			h.nodes[n.ID] = node
 			h.ended.Go(func() { h.watch(asking, node) })
 		}
 	}
+	h.dead = nil
 	for id, n := range h.nodes {
 		if !wanted[id] {
 			n.cancel()
@@ -99,7 +106,10 @@ func (h *health) close() {
 func (h *health) down() map[string]bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out := map[string]bool{}
+	out := maps.Clone(h.dead)
+	if out == nil {
+		out = map[string]bool{}
+	}
 	for id, n := range h.nodes {
 		if n.down {
 			out[id] = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -112,7 +113,7 @@ func (h *Host) org(key string) *org {
 		if err := o.recall(); err != nil {
 			h.log.Warn("what was applied last can't be read", "org", key, "error", err)
 		}
-		o.health = newHealth(o.ns, func() { h.turned(o) })
+		o.health = newHealth(o.ns, maps.Clone(o.down), func() { h.turned(o) })
 		h.orgs[key] = o
 	}
 	return o

@@ -128,7 +128,7 @@ func (h *Host) Observe(ctx context.Context, want gateway.Checked) (gateway.Obser
 			Total: counters[render.CounterNew(s.Mark)].packets, Open: open[s.Mark], Nodes: map[string]gateway.NodeReading{},
 		}
 		if s.Protocol == edge.ProtocolUDP {
-			h.observeUDP(o, s, list, out.Services[s.ID])
+			h.observeUDP(o, s, list, counters, out.Services[s.ID])
 		}
 	}
 	if err := h.haproxy(key, o).observe(ctx, org, out); err != nil {
@@ -142,9 +142,10 @@ func (h *Host) Observe(ctx context.Context, want gateway.Checked) (gateway.Obser
 	return out, nil
 }
 
-func (h *Host) observeUDP(o *org, s *edge.Service, list []flow, into gateway.ServiceReading) {
+func (h *Host) observeUDP(o *org, s *edge.Service, list []flow, counters map[string]reading, into gateway.ServiceReading) {
 	for _, n := range s.Nodes {
-		node := gateway.NodeReading{State: edge.NodeUp, Instance: "open"}
+		node := gateway.NodeReading{State: edge.NodeUp, Instance: into.Instance, In: counters[render.NodeIn(s.Mark, n)].bytes,
+			Out: counters[render.NodeOut(s.Mark, n)].bytes, Total: counters[render.NodeNew(s.Mark, n)].packets}
 		for _, f := range list {
 			if f.mark == s.Mark && f.udp && f.node.Addr().String() == n.Address && int(f.node.Port()) == n.Port {
 				node.Open++

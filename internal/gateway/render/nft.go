@@ -46,6 +46,22 @@ func CounterIn(mark int) string  { return fmt.Sprintf("in_%d", mark) }
 func CounterOut(mark int) string { return fmt.Sprintf("out_%d", mark) }
 func CounterNew(mark int) string { return fmt.Sprintf("new_%d", mark) }
 
+// Counters of a UDP node, whose connections HAProxy doesn't see.
+func NodeIn(mark int, n edge.Node) string  { return fmt.Sprintf("in_%d_%s", mark, Server(n)) }
+func NodeOut(mark int, n edge.Node) string { return fmt.Sprintf("out_%d_%s", mark, Server(n)) }
+func NodeNew(mark int, n edge.Node) string { return fmt.Sprintf("new_%d_%s", mark, Server(n)) }
+
+// countersOf lists a service's.
+func countersOf(s *edge.Service) []string {
+	list := []string{CounterIn(s.Mark), CounterOut(s.Mark), CounterNew(s.Mark)}
+	if s.Protocol == edge.ProtocolUDP {
+		for _, n := range s.Nodes {
+			list = append(list, NodeIn(s.Mark, n), NodeOut(s.Mark, n), NodeNew(s.Mark, n))
+		}
+	}
+	return list
+}
+
 // NFT renders everything that the kernel does for an org, as one text for one
 // transaction. Rules and sets are made anew; counters stay.
 //
@@ -64,8 +80,10 @@ func NFT(org edge.Org, o NFTOptions) Ruleset {
 	var b strings.Builder
 	fmt.Fprintf(&b, "add table ip %s\nflush table ip %s\n", Table, Table)
 	keep := map[string]bool{}
-	for _, s := range org.Services { // a disabled one keeps its numbers
-		keep[CounterIn(s.Mark)], keep[CounterOut(s.Mark)], keep[CounterNew(s.Mark)] = true, true, true
+	for i := range org.Services { // a disabled one keeps its numbers
+		for _, name := range countersOf(&org.Services[i]) {
+			keep[name] = true
+		}
 	}
 	for _, name := range o.Live {
 		if !keep[name] {
@@ -130,6 +148,9 @@ func (r *ruler) body() string {
 		if m := r.counters(CounterOut); m != "" {
 			r.line("ct direction reply counter name ct mark map %s", m)
 		}
+		if m := r.nodeCounters(NodeOut); m != "" {
+			r.line("ct direction reply meta l4proto udp counter name ct mark . ip saddr . udp sport map %s", m)
+		}
 	})
 	r.chain("source", "nat hook postrouting priority 100; policy accept", r.source)
 	r.WriteString("}\n")
@@ -139,7 +160,7 @@ func (r *ruler) body() string {
 func (r *ruler) objects() {
 	idle := map[int]bool{}
 	for _, s := range r.org.Services {
-		for _, name := range []string{CounterIn(s.Mark), CounterOut(s.Mark), CounterNew(s.Mark)} {
+		for _, name := range countersOf(&s) {
 			fmt.Fprintf(&r.Builder, "\tcounter %s {\n\t}\n", name)
 		}
 		if s.Enabled && s.Protocol == edge.ProtocolUDP {
@@ -220,11 +241,33 @@ func (r *ruler) counters(name func(int) string) string {
 	return "{ " + strings.Join(list, ", ") + " }"
 }
 
+// nodeCounters are those of the UDP nodes, by mark, address and port: two
+// services may share a node.
+func (r *ruler) nodeCounters(name func(int, edge.Node) string) string {
+	var list []string
+	for _, s := range r.services {
+		if s.Protocol != edge.ProtocolUDP {
+			continue
+		}
+		for _, n := range s.Nodes {
+			list = append(list, fmt.Sprintf(`%d . %s . %d : "%s"`, s.Mark, n.Address, n.Port, name(s.Mark, n)))
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "{ " + strings.Join(list, ", ") + " }"
+}
+
 // accepted counts what may pass. What was refused is nobody's traffic.
 func (r *ruler) accepted() {
 	if m := r.counters(CounterNew); m != "" {
 		r.line("ct state new counter name ct mark map %s", m)
 		r.line("ct direction original counter name ct mark map %s", r.counters(CounterIn))
+	}
+	if m := r.nodeCounters(NodeNew); m != "" {
+		r.line("ct state new meta l4proto udp counter name ct mark . ip daddr . udp dport map %s", m)
+		r.line("ct direction original meta l4proto udp counter name ct mark . ip daddr . udp dport map %s", r.nodeCounters(NodeIn))
 	}
 	r.line("accept")
 }
