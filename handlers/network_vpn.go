@@ -17,7 +17,7 @@ import (
 	"github.com/millwright/millwright/views/ui"
 )
 
-// VPN is the org's VPN: the reader's own devices, and for admins all.
+// VPN is the org's VPN: the reader's own devices, or everybody's.
 func (h *Network) VPN(c echo.Context, scope *models.Scope) error {
 	return h.vpn(c, scope, http.StatusOK, views.VPNProps{})
 }
@@ -57,7 +57,7 @@ func (h *Network) vpn(c echo.Context, scope *models.Scope, status int, p views.V
 
 // devicesOf is whose devices the reader may see: "" is everybody's.
 func (h *Network) devicesOf(scope *models.Scope) models.UserID {
-	if scope.Can(models.NetworkManage) || scope.Role() == models.RoleAuditor {
+	if scope.Can(models.VPNReadAll) {
 		return ""
 	}
 	return scope.UserID()

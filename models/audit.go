@@ -30,15 +30,19 @@ const (
 	ActionConsoleVMRC    Action = "console.vmrc"  // an operator's native client
 	ActionMachineMedia   Action = "machine.media" // its virtual CD
 	ActionAccessRefused  Action = "access.refused"
+	ActionSiteRefused    Action = "access.other_site" // a form that another site's page sent
+	ActionEdgeRefused    Action = "edge.refused"      // a gateway's token that is wrong
 	ActionPasswordSet    Action = "user.password"
 	ActionFactorOn       Action = "user.second_factor_on"
 	ActionFactorOff      Action = "user.second_factor_off"
 	ActionRecoveryUse    Action = "user.recovery_code"
 	ActionTokenCreate    Action = "token.create"
 	ActionTokenRevoke    Action = "token.revoke"
+	ActionTokenRefused   Action = "token.refused" // unknown, expired or revoked
 	ActionInvite         Action = "member.invite"
 	ActionInviteResend   Action = "member.invite_again"
 	ActionInviteEnd      Action = "member.invite_withdraw"
+	ActionInviteRefused  Action = "member.invite_refused"
 	ActionMemberJoin     Action = "member.join"
 	ActionMemberRole     Action = "member.role"
 	ActionMemberDisable  Action = "member.disable"
@@ -72,10 +76,10 @@ var Actions = slices.Concat([]Action{
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
 	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
-	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionAccountUnlink, ActionTokenCreate, ActionTokenRevoke,
-	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionMemberJoin, ActionMemberRole,
+	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionAccountUnlink, ActionTokenCreate, ActionTokenRevoke, ActionTokenRefused,
+	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionInviteRefused, ActionMemberJoin, ActionMemberRole,
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
-	ActionAccessRefused, ActionConfigChange, ActionQuotaRepair,
+	ActionAccessRefused, ActionSiteRefused, ActionEdgeRefused, ActionConfigChange, ActionQuotaRepair,
 	ActionCloudDisable, ActionCloudEnable, ActionCloudDrain, ActionCloudUndrain, ActionCloudTest,
 	ActionOrgCreate, ActionQuotaChange, ActionOrgSuspend, ActionOrgResume,
 	ActionLookStart, ActionLookEnd, ActionLookExpire,

@@ -64,7 +64,9 @@ type DB struct {
 	pool   *pgxpool.Pool
 	seal   cipher.AEAD
 	hub    *hub
-	log    *slog.Logger
+	// refusing is what is about to be told of those who were refused.
+	refusing refusalQueue
+	log      *slog.Logger
 }
 
 // KindOf says which database a URL names.

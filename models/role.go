@@ -34,6 +34,7 @@ const (
 	NetworkManage Permission = "network.manage" // networks, public IPs, services, firewall, everybody's devices
 	NetworkProbe  Permission = "network.probe"  // have the gateway try a service's nodes
 	VPNUse        Permission = "vpn.use"        // one's own devices
+	VPNReadAll    Permission = "vpn.read_all"   // whose devices there are
 
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
@@ -57,6 +58,7 @@ var permissions = map[Permission][]Role{
 	NetworkManage:  {RoleAdmin},
 	NetworkProbe:   {RoleAdmin, RoleUser},
 	VPNUse:         {RoleAdmin, RoleUser},
+	VPNReadAll:     {RoleAdmin, RoleAuditor},
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},
 	ProviderLook:   {RoleOperator, RoleProviderAuditor},

@@ -66,7 +66,7 @@ func (w *Writer) recordForUser(user UserID, e Event) error {
 // in: its orgs', and the provider's where it is the provider's or has no org.
 func (w *Writer) eachHistoryOf(user UserID, tell func(org OrgID) error) error {
 	var members []Member
-	if err := w.tx.Find(&members, "user_id = ?", user).Error; err != nil {
+	if err := w.tx.Order("org_id").Find(&members, "user_id = ?", user).Error; err != nil {
 		return err
 	}
 	for _, m := range members {

@@ -165,6 +165,7 @@ var permissionWords = map[models.Permission]string{
 	models.PeopleManage:  "Invite people, change roles, disable and remove",
 	models.NetworkProbe:  "Have the gateway try a service's machines",
 	models.NetworkManage: "Change networks, public IPs, services, firewall and everybody's VPN devices", models.VPNUse: "Let one's own devices into the VPN",
+	models.VPNReadAll:   "See everybody's VPN devices",
 	models.ProviderLook: "Look into an org, for a reason and a time",
 	models.ProviderRead: "See clouds, orgs and tasks of the whole portal", models.ProviderWrite: "Change clouds, menu, quotas and orgs",
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -142,13 +143,28 @@ func (s *Server) Edge(h func(echo.Context, *models.Edge) error) Guarded {
 		token, _ := identity.Bearer(c.Request())
 		edge, err := s.system.Edge(c.Request().Context(), token)
 		if errors.Is(err, models.ErrNotFound) {
-			return errWrongToken
+			return cmp.Or(s.system.RefuseEdge(c.Request().Context(), token, stranger(c)), error(errWrongToken))
 		}
 		if err != nil {
 			return err
 		}
 		return h(c, edge)
 	}}
+}
+
+// stranger is who asks before anybody knows who it is.
+func stranger(c echo.Context) models.Actor {
+	return models.Actor{Kind: models.ActorNobody, Name: "Somebody", Source: c.RealIP(), RequestID: requestID(c)}
+}
+
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// orgAddressed is the short name in the address, "" where there can't be one.
+func orgAddressed(c echo.Context) string {
+	if slug := c.Param("org"); clean(slug) && len(slug) <= 100 {
+		return slug
+	}
+	return ""
 }
 
 // refuse answers a member without the permission, and tells the history.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -89,6 +90,10 @@ func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if err := s.origins.Check(c.Request()); err != nil {
+			form := c.Request().Method + " " + cmp.Or(c.Path(), "an address that isn't there")
+			if err := s.system.RefuseSite(c.Request().Context(), form, orgAddressed(c), stranger(c)); err != nil {
+				return err
+			}
 			return &models.Error{Code: models.CodeForbidden, Err: err,
 				Message: "This came from another site's page, so nothing was done. Open the portal itself and try again."}
 		}
@@ -148,7 +153,7 @@ func (p *perSource) enter(key string) (leave func(), ok bool) {
 // oneByOne holds a source to a few sign-ins at a time.
 func (s *Server) oneByOne(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		leave, ok := s.signIns.enter(identity.SourceNetwork(c.RealIP()))
+		leave, ok := s.signIns.enter(models.SourceNetwork(c.RealIP()))
 		if !ok {
 			return models.TooMany("Several sign-ins from this address are being checked. Try again in a moment.", 1)
 		}

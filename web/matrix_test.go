@@ -316,12 +316,12 @@ func (m *matrix) send(r route, a actor, target, path string) answer {
 	m.mu.Lock()
 	before := m.statements
 	m.mu.Unlock()
-	hashes := m.p.server.identity.Compared()
+	hashes := m.p.server.identity.Hashed()
 	w := read(m.p.server.Handler(), request)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	got := answer{path: path, status: w.Code, body: w.Body.String(), headers: headerText(w.Header()),
-		statements: m.statements - before, hashes: m.p.server.identity.Compared() - hashes}
+		statements: m.statements - before, hashes: m.p.server.identity.Hashed() - hashes}
 	if r.method == http.MethodPost && got.status < 400 { // it may have changed what it was asked of
 		clear(m.ids)
 		delete(m.entered, a.name)

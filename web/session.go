@@ -50,7 +50,7 @@ func (s *Server) enterCaller(c echo.Context) (models.SignedIn, error) {
 	if !carried {
 		return s.enter(c)
 	}
-	who, err := s.identity.EnterByToken(c.Request().Context(), token, c.RealIP())
+	who, err := s.identity.EnterByToken(c.Request().Context(), token, identity.Attempt{Source: c.RealIP(), RequestID: requestID(c)}, orgAddressed(c))
 	if errors.Is(err, models.ErrNotFound) {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 		return who, errWrongToken

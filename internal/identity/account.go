@@ -33,12 +33,7 @@ func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, 
 	if err != nil {
 		return 0, err
 	}
-	leave, err := s.passwords.enter(ctx)
-	if err != nil {
-		return 0, err
-	}
-	hash, err := HashPassword(fresh)
-	leave()
+	hash, err := s.passwords.create(ctx, fresh)
 	if err != nil {
 		return 0, err
 	}
@@ -95,14 +90,14 @@ func (s *Service) checkPassword(ctx context.Context, who models.SignedIn, passwo
 	if password == "" || len(password) > passwordMaxBytes {
 		return "", models.Invalid(map[string]string{field: "Enter your present password."})
 	}
-	a := Attempt{Email: who.User.Email, Source: who.Actor.Source}
+	a := Attempt{Email: who.User.Email, Source: who.Actor.Source, RequestID: who.Actor.RequestID}
 	leave, err := s.passwords.enter(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer leave()
 	if err := s.guess(ctx, a); err != nil {
-		return "", err
+		return "", s.tellThrottled(ctx, a, err)
 	}
 	if hash, err = s.system.PasswordHash(ctx, who.User.ID); err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,10 +131,23 @@ func (v *Invitations) Find(ctx context.Context, token string) (models.Invited, e
 
 // Join accepts for somebody who is signed in with the invited address.
 func (v *Invitations) Join(ctx context.Context, who models.SignedIn, token string) (models.Org, error) {
-	if len(token) != tokenLength {
-		return models.Org{}, models.NotFound("invitation")
+	org, err := models.Org{}, models.NotFound("invitation")
+	if len(token) == tokenLength {
+		org, err = v.service.system.JoinByInvitation(ctx, who, hashToken(token))
 	}
-	return v.service.system.JoinByInvitation(ctx, who, hashToken(token))
+	if errors.Is(err, models.ErrNotFound) {
+		err = v.wrong(ctx, token, who.Actor, err)
+	}
+	return org, err
+}
+
+// wrong counts and tells of a token that opens nothing, and returns what to
+// answer.
+func (v *Invitations) wrong(ctx context.Context, token string, actor models.Actor, cause error) error {
+	if err := v.service.system.RefuseInvitation(ctx, hashToken(token), actor); err != nil {
+		return err
+	}
+	return cmp.Or(v.service.countWrong(ctx, "invitation", actor.Source), cause)
 }
 
 // Newcomer is what somebody without an account says of themselves.
@@ -169,19 +183,12 @@ func (v *Invitations) Accept(ctx context.Context, a Attempt, token string, n New
 	s := v.service
 	found, err := v.Find(ctx, token)
 	if errors.Is(err, models.ErrNotFound) {
-		if err := s.countWrong(ctx, "invitation", a.Source); err != nil {
-			return "", models.Org{}, err
-		}
+		return "", models.Org{}, v.wrong(ctx, token, nobody(a), err)
 	}
 	if err != nil {
 		return "", models.Org{}, err
 	}
-	leave, err := s.passwords.enter(ctx)
-	if err != nil {
-		return "", models.Org{}, err
-	}
-	hash, err := HashPassword(n.Password)
-	leave()
+	hash, err := s.passwords.create(ctx, n.Password)
 	if err != nil {
 		return "", models.Org{}, err
 	}

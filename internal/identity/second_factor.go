@@ -91,10 +91,10 @@ func (s *Service) AnswerCode(ctx context.Context, a Attempt, challenge, code str
 	}
 	a.Email = user.Email
 	if err := s.guess(ctx, a); err != nil {
-		return "", who, err
+		return "", who, s.tellThrottled(ctx, a, err)
 	}
 	if err := s.take(ctx, codes(user.ID)); err != nil {
-		return "", who, err
+		return "", who, s.tellThrottled(ctx, a, err)
 	}
 	factor, err := s.system.Factor(ctx, user.ID)
 	if err != nil {
@@ -139,12 +139,7 @@ func (s *Service) refuseCode(ctx context.Context, a Attempt, user models.User) e
 	if err := s.guessed(ctx, a); err != nil {
 		return err
 	}
-	err := s.system.RefuseForUser(ctx, user.ID, nobody(a), models.Event{
-		Action: models.ActionSignInRefused, Outcome: models.OutcomeRefused,
-		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name},
-		After:  map[string]any{"second_factor": "wrong"},
-	})
-	if err != nil {
+	if err := s.tellRefused(ctx, a, user, map[string]any{"second_factor": "wrong"}); err != nil {
 		return err
 	}
 	return ErrWrongCode

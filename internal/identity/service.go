@@ -44,8 +44,8 @@ func New(system *models.System, simultaneousHashes int) *Service {
 	return &Service{system: system, passwords: newPasswords(simultaneousHashes)}
 }
 
-// Compared is how many passwords were compared with a hash so far.
-func (s *Service) Compared() int64 { return s.passwords.hashed.Load() }
+// Hashed is how many passwords were hashed so far: typed or chosen.
+func (s *Service) Hashed() int64 { return s.passwords.hashed.Load() }
 
 // Attempt is one try at signing in.
 type Attempt struct {
@@ -71,7 +71,7 @@ func (s *Service) SignIn(ctx context.Context, a Attempt) (token string, who mode
 		return "", who, err
 	}
 	if err := s.throttled(ctx, a); err != nil {
-		return "", who, err
+		return "", who, s.tellThrottled(ctx, a, err)
 	}
 	leave, err := s.passwords.enter(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Service) SignIn(ctx context.Context, a Attempt) (token string, who mode
 	// Again, now that those before us have been counted: parallel guesses get
 	// past the limit by the number of slots at most.
 	if err := s.throttled(ctx, a); err != nil {
-		return "", who, err
+		return "", who, s.tellThrottled(ctx, a, err)
 	}
 	user, err := s.account(ctx, a.Email)
 	if err != nil {
@@ -143,22 +143,40 @@ func (s *Service) refuse(ctx context.Context, a Attempt, user models.User) error
 	if err != nil {
 		return err
 	}
-	actor := nobody(a)
+	if err := s.tellRefused(ctx, a, user, map[string]any{"failures": failures}); err != nil {
+		return err
+	}
+	return ErrWrongCredentials
+}
+
+// tellRefused tells of a sign-in that was refused: the account's histories, or
+// the provider's where there is no such account.
+func (s *Service) tellRefused(ctx context.Context, a Attempt, user models.User, after map[string]any) error {
 	event := models.Event{
 		Action: models.ActionSignInRefused, Outcome: models.OutcomeRefused,
-		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name},
-		After:  map[string]any{"failures": failures},
+		Object: models.Object{Kind: "user", ID: string(user.ID), Name: user.Name}, After: after,
 	}
 	if user.ID == "" {
 		event.Object.Name = unknownAccount(a.Email)
-		err = s.system.RefuseStranger(ctx, actor, event)
-	} else {
-		err = s.system.RefuseForUser(ctx, user.ID, actor, event)
+		return s.system.RefuseStranger(ctx, nobody(a), event)
+	}
+	return s.system.RefuseForUser(ctx, user.ID, nobody(a), event)
+}
+
+// tellThrottled tells of a sign-in that was refused unlooked at, and returns
+// what refused it.
+func (s *Service) tellThrottled(ctx context.Context, a Attempt, cause error) error {
+	if !errors.Is(cause, models.ErrTooMany) {
+		return cause
+	}
+	user, err := s.account(ctx, a.Email)
+	if err == nil {
+		err = s.tellRefused(ctx, a, user, map[string]any{"throttled": true})
 	}
 	if err != nil {
 		return err
 	}
-	return ErrWrongCredentials
+	return cause
 }
 
 // nobody is who tried.

@@ -269,13 +269,16 @@ func (s *Service) FinishSSO(ctx context.Context, a Attempt, cookie string, query
 	if iss := query.Get("iss"); iss != "" && iss != s.sso.Issuer { // RFC 9207
 		return SSOReturn{}, ErrSSOAgain
 	}
-	key := "sso:" + SourceNetwork(a.Source)
+	key := "sso:" + models.SourceNetwork(a.Source)
 	if wait, err := s.system.Throttled(ctx, key, ssoFailuresPerSource); err != nil || wait > 0 {
-		return SSOReturn{}, cmp.Or(err, tooMany(wait))
+		return SSOReturn{}, cmp.Or(err, s.tellRefused(ctx, a, models.User{}, map[string]any{"by": "single sign-on", "throttled": true}), tooMany(wait))
 	}
 	person, idToken, err := s.sso.person(ctx, st, code)
 	if errors.Is(err, ErrSSOAgain) {
 		if _, err := s.system.CountFailure(ctx, key, failureWindow); err != nil {
+			return SSOReturn{}, err
+		}
+		if err := s.tellRefused(ctx, a, models.User{}, map[string]any{"by": "single sign-on"}); err != nil {
 			return SSOReturn{}, err
 		}
 	}

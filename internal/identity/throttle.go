@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
-	"net/netip"
 	"time"
 
 	"github.com/millwright/millwright/models"
@@ -21,20 +20,6 @@ const (
 	failureWindow               = 15 * time.Minute
 )
 
-// SourceNetwork is what counts as one source: an IPv4 address, or the /64 that
-// one subscriber of IPv6 has, or they would have 2^64 tries for one.
-func SourceNetwork(source string) string {
-	a, err := netip.ParseAddr(source)
-	if err != nil {
-		return source
-	}
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		return a.String()
-	}
-	p, _ := a.Prefix(64) // fails for no IPv6 address
-	return p.String()
-}
-
 // limit is a key under which failures are counted, and how many it takes.
 type limit struct {
 	key  string
@@ -45,7 +30,7 @@ type limit struct {
 // nothing; hashed, because what was typed may be a password.
 func (a Attempt) limits() (pair, source, account limit) {
 	sum := sha256.Sum256([]byte(models.NormalEmail(a.Email)))
-	email, network := hex.EncodeToString(sum[:]), SourceNetwork(a.Source)
+	email, network := hex.EncodeToString(sum[:]), models.SourceNetwork(a.Source)
 	return limit{"pair:" + email + ":" + network, failuresPerAccountAndSource},
 		limit{"source:" + network, failuresPerSource},
 		limit{"account:" + email, failuresPerAccount}

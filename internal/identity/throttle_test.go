@@ -66,7 +66,7 @@ func TestSourceIsANetworkOfOneSubscriber(t *testing.T) {
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
 		"2001:DB8:1:2::9": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "not an address": "not an address",
 	} {
-		if got := identity.SourceNetwork(address); got != want {
+		if got := models.SourceNetwork(address); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}

@@ -68,12 +68,16 @@ func (s *Service) AuthenticateToken(ctx context.Context, token string) (models.S
 	return s.system.SignedInByToken(ctx, hashToken(token))
 }
 
-// EnterByToken is AuthenticateToken at the door: wrong ones are counted, and
-// the use of a right one is noted, at most once a minute.
-func (s *Service) EnterByToken(ctx context.Context, token, source string) (models.SignedIn, error) {
+// EnterByToken is AuthenticateToken at the door of an org, "" of none: wrong
+// ones are counted and told of, and the use of a right one is noted, at most
+// once a minute. The attempt says where from.
+func (s *Service) EnterByToken(ctx context.Context, token string, a Attempt, org string) (models.SignedIn, error) {
 	who, err := s.AuthenticateToken(ctx, token)
 	if errors.Is(err, models.ErrNotFound) {
-		if throttled := s.countWrongToken(ctx, source); throttled != nil {
+		if err := s.system.RefuseToken(ctx, hashToken(token), org, nobody(a)); err != nil {
+			return who, err
+		}
+		if throttled := s.countWrong(ctx, "token", a.Source); throttled != nil {
 			return who, throttled
 		}
 		return who, err
@@ -87,13 +91,9 @@ func (s *Service) EnterByToken(ctx context.Context, token, source string) (model
 	return who, err
 }
 
-func (s *Service) countWrongToken(ctx context.Context, source string) error {
-	return s.countWrong(ctx, "token", source)
-}
-
 // countWrong counts a token of a kind that opens nothing.
 func (s *Service) countWrong(ctx context.Context, kind, source string) error {
-	key := kind + ":" + SourceNetwork(source)
+	key := kind + ":" + models.SourceNetwork(source)
 	wait, err := s.system.Throttled(ctx, key, wrongTokensPerSource)
 	if err != nil {
 		return err

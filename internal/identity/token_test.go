@@ -183,7 +183,7 @@ func TestUseOfATokenIsNotedOnceAMinute(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := func() time.Time {
-			if _, err := s.EnterByToken(ctx, text, "192.0.2.7"); err != nil {
+			if _, err := s.EnterByToken(ctx, text, attempt("", ""), "acme"); err != nil {
 				t.Fatal(err)
 			}
 			rows, err := w.System.APITokens(ctx, w.User("user@acme.example").ID)
