@@ -114,7 +114,9 @@ func TestEveryRefusalIsToldAndAFloodOfThemIsAFewEvents(t *testing.T) {
 			"other site's page": {func(int) int {
 				return admin.post("/orgs/globex/machines/secret-in-the-path/power", url.Values{}, "Sec-Fetch-Site", "cross-site").Code
 			}, []int{403}, p.Globex.ID, models.ActionSiteRefused, "POST /orgs/:org/machines/:id/power"},
-			"other site's page, of no org": {func(int) int { return p.anonymous().post("/sign-in", url.Values{}, "Sec-Fetch-Site", "cross-site").Code },
+			"other site's page, of no org": {func(int) int {
+				return p.anonymous().post("/sign-in", url.Values{}, "Sec-Fetch-Site", "cross-site").Code
+			},
 				[]int{403}, models.ProviderOrg, models.ActionSiteRefused, "POST /sign-in"},
 			"throttled account": {func(int) int { return signIn(p.anonymous(), "petra@acme.example", "typed wrong word", "").Code },
 				[]int{422, 429}, p.Acme.ID, models.ActionSignInRefused, "Petra"},
