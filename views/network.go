@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -272,6 +273,16 @@ type ServiceNewProps struct {
 	ServiceMicros int64
 	AdminPort     string // what answers there, if everybody is to come
 	MachineName   string
+}
+
+// wrong is all that keeps the step from being done. The fields say it too, and
+// may be out of sight on a phone.
+func (p ServiceNewProps) wrong() string {
+	var list []string
+	for _, field := range slices.Sorted(maps.Keys(p.Errors)) {
+		list = append(list, p.Errors[field])
+	}
+	return strings.Join(list, " ")
 }
 
 // priceMicros is what is accepted, all told.

@@ -638,7 +638,7 @@ func dryRun(p FirewallProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "ask-direction", Name: "ask", Label: "Direction", Value: p.Ask.Direction, Options: []ui.Option{{Value: "in", Label: "In, from the Internet"}, {Value: "out", Label: "Out, from a machine"}}}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "ask-direction", Name: "ask", Label: "Direction", Value: p.Ask.Direction, Options: []ui.Option{{Value: "in", Label: "Coming in"}, {Value: "out", Label: "Going out"}}}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -85,6 +85,7 @@ function sorting(root) {
     [home, dropped] = [dragged.nextSibling, false];
     event.dataTransfer.effectAllowed = "move";
     dragged.parentNode.dataset.held = ""; // a refresh would pull it out of the hand
+    dragged.classList.add("is-held");
   });
   root.addEventListener("dragover", (event) => {
     const over = ruleAt(event);
@@ -103,6 +104,7 @@ function sorting(root) {
     if (!dragged) return;
     const rows = dragged.parentNode;
     delete rows.dataset.held;
+    dragged.classList.remove("is-held");
     // Escape, or let go elsewhere: the order is as it was.
     if (!dropped) rows.insertBefore(dragged, home);
     const to = [...rows.querySelectorAll("tr[data-move-url]")].indexOf(dragged) + 1;

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
@@ -59,7 +60,7 @@ func networkScreens(r records, f views.Frame) []screen {
 		{"vpn-device-long-here", views.Device(longHere)},
 		{"publish", views.Publish(views.PublishProps{Frame: f, Machine: r.machine(3, "web-1", models.MachineRunning), Services: r.services()})},
 	}
-	return append(append(append(list, serviceScreens(r, f)...), topologyScreens(r, f)...), edgeScreens(r)...)
+	return slices.Concat(list, serviceScreens(r, f), facadeScreens(r, f), refusedScreens(r, f), topologyScreens(r, f), edgeScreens(r))
 }
 
 func longConfiguration(key string) string {
@@ -77,6 +78,9 @@ func serviceScreens(r records, f views.Frame) []screen {
 	wizard := func(step int, errors map[string]string) views.ServiceNewProps {
 		return views.ServiceNewProps{Frame: f, Step: step, Form: form, Errors: errors, Gateway: r.gateway(), IPs: r.ips(), Offer: models.Offer{Available: true, PricePerHourMicros: 4000}, ServiceMicros: 6000}
 	}
+	udp, udpHealth := wizard(1, nil), wizard(2, nil)
+	udp.Form = views.ServiceForm{Name: "dns", Protocol: "udp", Port: "53", Balancing: "source", Monitor: "tcp", Path: "/", Idle: "30", Sources: "0.0.0.0/0"}
+	udpHealth.Form = udp.Form
 	open := wizard(3, map[string]string{"open_to_all": "Port 22 is SSH, over which machines are attacked all day. Name your own networks, or confirm that everybody may try."})
 	open.AdminPort = "SSH"
 	page := views.ServiceProps{Frame: f, Service: services[4], Gateway: r.gateway(), Events: r.events()[:3], CanManage: true}
@@ -92,7 +96,9 @@ func serviceScreens(r records, f views.Frame) []screen {
 	chosen.Addresses = []models.Address{{Address: "10.20.0.11", NetworkID: "n-1"}}
 	return []screen{
 		{"service-what", views.ServiceNew(wizard(1, map[string]string{"port": "TCP port 22 of this public IP is taken by the service jump. Choose another port or another IP."}))},
+		{"service-what-udp", views.ServiceNew(udp)},
 		{"service-health", views.ServiceNew(wizard(2, nil))},
+		{"service-health-udp", views.ServiceNew(udpHealth)},
 		{"service-sources", views.ServiceNew(open)},
 		{"service-review", views.ServiceNew(wizard(4, map[string]string{"accept": "Accept the price to go on."}))},
 		{"service", views.Service(page)},
