@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -144,7 +145,13 @@ func presetFacade(r *models.Reader, p *views.FacadeProps) (views.FacadeForm, err
 		if err != nil {
 			return views.FacadeForm{}, err
 		}
-		first.TemplateID, first.InstanceTypeID, first.NetworkID, first.NodePort = m.TemplateID, m.InstanceTypeID, m.NetworkID, p.Service.Nodes[0].Port
+		first.NetworkID, first.NodePort = m.NetworkID, p.Service.Nodes[0].Port
+		if slices.ContainsFunc(p.Templates, func(t models.Template) bool { return t.ID == m.TemplateID }) {
+			first.TemplateID = m.TemplateID
+		}
+		if slices.ContainsFunc(p.InstanceTypes, func(t models.InstanceType) bool { return t.ID == m.InstanceTypeID }) {
+			first.InstanceTypeID = m.InstanceTypeID
+		}
 	}
 	return views.FacadeFormOf(first), nil
 }

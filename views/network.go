@@ -382,3 +382,12 @@ type PrivateProps struct {
 	CanManage bool
 	Problem   string
 }
+
+// kept adds what a form holds to a menu that no longer offers it: a browser
+// would choose the first option in its place, and nobody would see it.
+func kept(list []ui.Option, value, label string) []ui.Option {
+	if value == "" || slices.ContainsFunc(list, func(o ui.Option) bool { return o.Value == value }) {
+		return list
+	}
+	return append(list, ui.Option{Value: value, Label: label})
+}

@@ -57,7 +57,7 @@ func (p FacadeProps) templates() []ui.Option {
 	for _, t := range p.Templates {
 		list = append(list, ui.Option{Value: string(t.ID), Label: t.Name})
 	}
-	return list
+	return kept(list, p.Form.Template, "One that is no longer offered: choose another")
 }
 
 func (p FacadeProps) sizes() []ui.Option {
@@ -65,7 +65,7 @@ func (p FacadeProps) sizes() []ui.Option {
 	for _, t := range p.InstanceTypes {
 		list = append(list, ui.Option{Value: string(t.ID), Label: t.Name + " · " + strconv.Itoa(t.VCPUs) + " vCPU, " + memory(t.MemoryMiB) + ", " + strconv.Itoa(t.DiskGiB) + " GiB"})
 	}
-	return list
+	return kept(list, p.Form.InstanceType, "One that is no longer on the menu: choose another")
 }
 
 func (p FacadeProps) networks() []ui.Option {
@@ -73,8 +73,10 @@ func (p FacadeProps) networks() []ui.Option {
 	for _, n := range p.Networks {
 		list = append(list, ui.Option{Value: string(n.ID), Label: n.Name + " · " + n.CIDR + " · " + n.CloudName})
 	}
-	return list
+	return kept(list, p.Form.Network, "One that is gone: choose another")
 }
+
+func monitored(s models.ServiceRow) bool { return s.MonitorKind != "" && s.MonitorKind != "none" }
 
 func facadeLook(p models.FacadePolicy) ui.Look {
 	switch {
@@ -88,16 +90,22 @@ func facadeLook(p models.FacadePolicy) ui.Look {
 	return ui.Look{Tone: ui.Good, Icon: "check", Label: "Watching"}
 }
 
-func facadeWords(p models.FacadePolicy) string {
+func facadeWords(p models.FacadePolicy, s models.ServiceRow) string {
 	switch {
 	case !p.Enabled:
 		return "Nothing is replaced while it is off."
+	case !s.Enabled:
+		return "The service is switched off: nothing is ordered, and nothing goes, until it is on again."
 	case p.State == models.FacadeActing:
 		return "A machine comes or goes."
 	case p.State == models.FacadeStopped:
 		return p.Reason
 	}
-	return "A node that is dead for " + strconv.Itoa(p.DeadAfterSeconds) + " s is replaced."
+	dead := " for " + strconv.Itoa(p.DeadAfterSeconds) + " s is replaced"
+	if !monitored(s) {
+		return "A node whose machine is stopped, suspended, failed or gone" + dead + ". The service is not monitored: of a program that hangs nobody hears."
+	}
+	return "A node that is dead" + dead + "."
 }
 
 func facadeScaleWords(p models.FacadePolicy) string {

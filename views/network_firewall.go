@@ -131,7 +131,18 @@ func (p FirewallProps) insideOptions() []ui.Option {
 	for _, m := range p.Machines {
 		list = append(list, ui.Option{Value: "machine:" + string(m.ID), Label: "Machine " + m.Name + " · " + m.Address})
 	}
-	return list
+	return kept(list, p.Form.Inside, p.insideNow())
+}
+
+// insideNow is what the edited rule speaks of, for a machine that is in no menu
+// any more: storing the rule must not widen it.
+func (p FirewallProps) insideNow() string {
+	for _, r := range p.Rules {
+		if r.ID == p.Editing {
+			return "Machine " + inside(r)
+		}
+	}
+	return "A machine that is gone: choose another"
 }
 
 func (p FirewallProps) action() string {

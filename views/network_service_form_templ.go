@@ -276,7 +276,7 @@ func serviceHealth(f ServiceForm, errors map[string]string, settled bool) templ.
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.RadioCard(ui.RadioCardProps{Name: "monitor", Value: "none", Title: "Not monitored", Note: "A dead node is noticed only by failed connections", Checked: f.Monitor == "" || f.Monitor == "none"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.RadioCard(ui.RadioCardProps{Name: "monitor", Value: "none", Title: "Not monitored", Note: "Nobody notices a dead node; connections that it refuses go to another", Checked: f.Monitor == "" || f.Monitor == "none"}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

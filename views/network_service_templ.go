@@ -855,7 +855,7 @@ func ServiceLive(p ServiceProps) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = facadePanel(p.Frame.Place(), p.Service.ID, p.Facade).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = facadePanel(p.Frame.Place(), p.Service, p.Facade).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

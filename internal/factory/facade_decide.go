@@ -178,6 +178,9 @@ func (f *facadeFacts) decide() facadeMove {
 	if move := f.finish(); move.deed != deedNone {
 		return move
 	}
+	if !f.service.Enabled {
+		return facadeMove{} // its machines may be at rest for a reason
+	}
 	t := f.count()
 	if len(t.enabled) > f.policy.MaxNodes {
 		if move := f.shrink(t, "more nodes than the policy's most"); move.deed != deedNone {
