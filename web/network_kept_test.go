@@ -63,7 +63,7 @@ func TestRuleOfAMachineThatIsGoneIsNotWidened(t *testing.T) {
 		}
 		form.Set("comment", "only a word")
 		admin.post(rule, form)
-		if got := chosen(t, admin.get(rule + "/edit").Body.String(), "inside"); got != form.Get("inside") {
+		if got := chosen(t, admin.get(rule+"/edit").Body.String(), "inside"); got != form.Get("inside") {
 			t.Errorf("stored, it speaks of %q", got)
 		}
 	})
