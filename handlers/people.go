@@ -239,6 +239,16 @@ func (h *People) Permissions(c echo.Context, scope *models.Scope) error {
 	return Render(c, http.StatusOK, views.Permissions(views.PermissionsProps{Frame: frame}))
 }
 
+// AllPermissions is the same table for the provider's people, who have no org.
+func (h *People) AllPermissions(c echo.Context, _ *models.Provider) error {
+	frame, err := h.user(c)
+	if err != nil {
+		return err
+	}
+	frame.Entry = views.EntryOrgs
+	return Render(c, http.StatusOK, views.Permissions(views.PermissionsProps{Frame: frame}))
+}
+
 // Outbox shows what the demo would have sent for this org. Elsewhere mail
 // leaves the portal, and there is no such page.
 func (h *People) Outbox(c echo.Context, scope *models.Scope) error {

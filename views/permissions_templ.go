@@ -13,8 +13,30 @@ import (
 	"github.com/millwright/millwright/views/ui"
 )
 
-// PermissionsProps is the table of who may do what.
+// PermissionsProps is the table of who may do what. Frame is an org's or the
+// provider's.
 type PermissionsProps struct{ Frame Frame }
+
+func (p PermissionsProps) section() Section {
+	if p.Frame.inOrg() {
+		return SectionPeople
+	}
+	return SectionProvider
+}
+
+func (p PermissionsProps) crumbs() []ui.Crumb {
+	if p.Frame.inOrg() {
+		return peopleCrumbs(p.Frame)
+	}
+	return []ui.Crumb{{Label: "Orgs", URL: ProviderOrgsURL}}
+}
+
+func (p PermissionsProps) you() string {
+	if p.Frame.inOrg() {
+		return roleName(p.Frame.Role) + " in " + p.Frame.Org.Name
+	}
+	return roleName(p.Frame.User.ProviderRole)
+}
 
 func Permissions(p PermissionsProps) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
@@ -49,7 +71,7 @@ func Permissions(p PermissionsProps) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = ui.PageHead(ui.PageHeadProps{Title: "Who may do what", Crumbs: peopleCrumbs(p.Frame), Lead: "The table that the portal itself goes by: nothing else decides. You are " + roleName(p.Frame.Role) + " in " + p.Frame.Org.Name + "."}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.PageHead(ui.PageHeadProps{Title: "Who may do what", Crumbs: p.crumbs(), Lead: "The table that the portal itself goes by: nothing else decides. You are " + p.you() + "."}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -93,7 +115,7 @@ func Permissions(p PermissionsProps) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Layout(p.Frame.shell("Who may do what", SectionPeople, false)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Layout(p.Frame.shell("Who may do what", p.section(), false)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -154,7 +176,7 @@ func permissionTable(title string, roles []models.Role) templ.Component {
 					var templ_7745c5c3_Var7 string
 					templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(string(perm))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 28, Col: 38}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 50, Col: 38}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var7))
 					if templ_7745c5c3_Err != nil {
@@ -167,7 +189,7 @@ func permissionTable(title string, roles []models.Role) templ.Component {
 					var templ_7745c5c3_Var8 string
 					templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(permissionName(perm))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 30, Col: 28}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 52, Col: 28}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var8))
 					if templ_7745c5c3_Err != nil {
@@ -180,7 +202,7 @@ func permissionTable(title string, roles []models.Role) templ.Component {
 					var templ_7745c5c3_Var9 string
 					templ_7745c5c3_Var9, templ_7745c5c3_Err = templ.JoinStringErrs(string(perm))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 31, Col: 43}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 53, Col: 43}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var9))
 					if templ_7745c5c3_Err != nil {
@@ -198,7 +220,7 @@ func permissionTable(title string, roles []models.Role) templ.Component {
 						var templ_7745c5c3_Var10 string
 						templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs(roleName(r))
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 34, Col: 34}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `permissions.templ`, Line: 56, Col: 34}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var10))
 						if templ_7745c5c3_Err != nil {

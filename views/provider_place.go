@@ -19,6 +19,8 @@ const (
 	ProviderTasksURL     = "/provider/tasks"
 	ProviderHealthURL    = "/provider/health"
 	ProviderEventsURL    = "/provider/events"
+
+	ProviderPermissionsURL = "/provider/permissions"
 )
 
 // ProviderEntry is an entry of the operators' sidebar.

@@ -231,8 +231,9 @@ func TestStreamEndsWithTheMembership(t *testing.T) {
 func TestPermissionTableIsTheCodes(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, testkit.SQLite(t))
-	for _, email := range []string{"admin@acme.example", "user@acme.example", "auditor@acme.example"} {
-		page := p.as(email).get("/orgs/acme/permissions")
+	for email, path := range map[string]string{"admin@acme.example": "/orgs/acme/permissions", "user@acme.example": "/orgs/acme/permissions",
+		"auditor@acme.example": "/orgs/acme/permissions", "operator@provider.example": "/provider/permissions"} {
+		page := p.as(email).get(path)
 		if page.Code != http.StatusOK {
 			t.Fatalf("%s: %d", email, page.Code)
 		}

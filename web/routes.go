@@ -163,5 +163,6 @@ func (s *Server) mount(h handlers.Handlers) {
 	provider.POST("/consoles/:id/close", s.Provider(models.ProviderWrite, h.Consoles.CloseAny))
 	provider.GET("/events", s.Provider(models.ProviderRead, s.providerEvents))
 	s.mountProvider(provider, h.Provider)
+	provider.GET("/permissions", s.Provider(models.ProviderRead, h.People.AllPermissions))
 	provider.GET("/outbox", s.Provider(models.ProviderRead, h.People.AllMail))
 }

@@ -107,6 +107,7 @@ func providerScreens(r records, f views.Frame) []screen {
 	suspended := models.OrgSummary{Org: models.Org{Slug: "initech", Name: "Initech", SuspendedAt: r.at(time.Hour)}, Quotas: r.quotas()}
 	return []screen{
 		{"provider-orgs", views.OrgList(views.OrgListProps{Frame: at, Orgs: []models.OrgSummary{detail.OrgSummary, suspended}, CanWrite: true})},
+		{"provider-permissions", views.Permissions(views.PermissionsProps{Frame: at})},
 		{"provider-orgs-empty", views.OrgList(views.OrgListProps{Frame: at, CanWrite: true})},
 		{"provider-org", views.ProviderOrg(page)},
 		{"provider-org-looking", views.ProviderOrg(looking)},
