@@ -116,6 +116,7 @@ func (v verdict) is(r route, status int) bool {
 		return status == http.StatusForbidden
 	case given:
 		return !slices.Contains(refusals, status)
+	case whoever:
 	}
 	return true
 }
@@ -161,8 +162,10 @@ func (s standing) verdict(r route, target string) verdict {
 			return unknown
 		case byDeadToken, byEdgeToken:
 			return wrong
+		case bySession, byToken:
 		}
 		return inside(s.within(target))
+	case doorAnyone, doorCaller:
 	}
 	return whoever
 }

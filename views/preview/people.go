@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func peopleScreens(r records, f views.Frame) []screen {
 		{"outbox-empty", views.Outbox(views.OutboxProps{Frame: f, Demo: true})},
 		{"permissions", views.Permissions(views.PermissionsProps{Frame: f})},
 		{"invitation", views.Invitation(views.InvitationProps{Org: "Acme Robotics", Inviter: "Ada Administrator", Email: "nina@people.example", Role: "user", PasswordMinChars: 12,
-			Name: "Nina", Problems: map[string]string{"password": "Use at least 12 characters."}})},
+			Name: "Nina", Problems: map[string]string{"again": "The two differ."}})},
 		{"look", views.Dashboard(views.DashboardProps{Frame: looking, Quotas: r.quotas(), Tasks: r.tasks()[:2], Events: r.events(), Counts: map[models.MachineState]int{models.MachineRunning: 8}})},
 		{"look-machines", views.MachineList(views.MachineListProps{Frame: looking, Filter: models.MachineFilter{Sort: models.SortName}, Page: models.Page[models.MachineRow]{Rows: r.machines()}})},
 	}
@@ -82,9 +83,7 @@ func providerScreens(r records, f views.Frame) []screen {
 		for _, q := range r.quotas() {
 			form.Values["quota_"+string(q.Resource)] = strconv.FormatInt(q.Ceiling, 10)
 		}
-		for name, problem := range extra {
-			form.Problems[name] = problem
-		}
+		maps.Copy(form.Problems, extra)
 		return form
 	}
 	page := views.ProviderOrgProps{Frame: at, Org: detail, Form: limits(nil), LookForm: views.Form{Values: map[string]string{"minutes": "30"}}, Changes: r.events()[:3], CanWrite: true, CanLook: true, CanInvite: true}
