@@ -3,9 +3,11 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/millwright/millwright/internal/network"
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
 	"github.com/millwright/millwright/views/ui"
@@ -50,6 +52,8 @@ func (h *Network) nodeForm(c echo.Context, scope *models.Scope, service models.S
 		return err
 	}
 	p.Frame = frame
+	port, _ := strconv.Atoi(p.Port)
+	p.AdminPort, _ = network.OpenedAdmin(p.Service.SourceList(), port)
 	return Render(c, status, views.NodeNew(p))
 }
 
@@ -63,16 +67,20 @@ func (h *Network) AddNode(c echo.Context, scope *models.Scope) error {
 	if err != nil {
 		return err
 	}
-	p := views.NodeNewProps{Machine: in.text("machine", maxID), Address: in.text("address", 40), Port: in.text("port", 8), Enabled: in.values.Get("enabled") != ""}
+	p := views.NodeNewProps{Machine: in.text("machine", maxID), Address: in.text("address", 40), Port: in.text("port", 8), Enabled: in.values.Get("enabled") != "", OpenToAll: in.values.Get("open_to_all") != ""}
 	port := in.number("port", 1, 65535)
 	if p.Port == "" {
 		in.problems["port"] = "Enter the port on which the machine answers."
 	}
 	err = scope.Change(c.Request().Context(), func(w *models.Writer) error {
-		if _, err := w.Service(service); err != nil {
+		s, err := w.Service(service)
+		if err != nil {
 			return err
 		}
 		if err := in.err(); err != nil {
+			return err
+		}
+		if err := network.CheckNode(&s, port, p.OpenToAll); err != nil {
 			return err
 		}
 		n := models.ServiceNode{ServiceID: service, MachineID: models.MachineID(p.Machine), Address: p.Address, Port: port, Enabled: p.Enabled}

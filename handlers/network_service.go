@@ -72,11 +72,40 @@ func (h *Network) NewService(c echo.Context, scope *models.Scope) error {
 			p.Errors[field] = problem
 		}
 	}
+	if len(p.Errors) == 0 && step > stepWhat {
+		problem, err := h.portProblem(c, scope, spec)
+		if err != nil {
+			return err
+		}
+		if problem != "" {
+			p.Errors["port"] = problem
+		}
+	}
 	for field := range p.Errors {
 		status = http.StatusUnprocessableEntity
 		p.Step = min(p.Step, fieldSteps[field])
 	}
 	return h.wizard(c, scope, status, p)
+}
+
+// portProblem says before the price is accepted what the database would say
+// after it: that the port is reserved, or taken on the chosen address.
+func (h *Network) portProblem(c echo.Context, scope *models.Scope, spec network.ServiceSpec) (problem string, err error) {
+	err = scope.Read(c.Request().Context(), func(r *models.Reader) error {
+		at := models.ServiceEndpoint{PublicIPID: models.IPID(spec.PublicIP), Port: spec.Port}
+		if spec.PublicIP == "" {
+			g, err := r.Gateway()
+			if err != nil {
+				return err
+			}
+			if g.OutboundIPID != nil {
+				at.PublicIPID = *g.OutboundIPID
+			}
+		}
+		problem, err = r.PortProblem("", spec.Protocol.L4(), at)
+		return err
+	})
+	return problem, err
 }
 
 func (h *Network) wizard(c echo.Context, scope *models.Scope, status int, p views.ServiceNewProps) error {
@@ -89,6 +118,9 @@ func (h *Network) wizard(c echo.Context, scope *models.Scope, status int, p view
 			return err
 		}
 		if p.Offer, err = r.PublicIPOffer(); err != nil {
+			return err
+		}
+		if p.Reserved, err = r.ReservedPorts(); err != nil {
 			return err
 		}
 		if p.Form.Machine != "" {
@@ -106,9 +138,7 @@ func (h *Network) wizard(c echo.Context, scope *models.Scope, status int, p view
 	p.Frame, p.ServiceMicros = frame, h.network.ServicePrice()
 	port, _ := strconv.Atoi(p.Form.Port)
 	sources, _ := network.ParseSources(p.Form.Sources)
-	if network.Everybody(sources) {
-		p.AdminPort = network.AdminPort(port)
-	}
+	p.AdminPort, _ = network.OpenedAdmin(sources, port)
 	return Render(c, status, views.ServiceNew(p))
 }
 
@@ -190,7 +220,13 @@ func (h *Network) editForm(c echo.Context, scope *models.Scope, service models.S
 		if p.Service, err = r.Service(service); err != nil {
 			return err
 		}
-		p.IPs, err = r.PublicIPs()
+		if p.IPs, err = r.PublicIPs(); err != nil {
+			return err
+		}
+		if p.Reserved, err = r.ReservedPorts(); err != nil {
+			return err
+		}
+		p.Offer, err = r.PublicIPOffer()
 		return err
 	})
 	if err != nil {
@@ -201,9 +237,7 @@ func (h *Network) editForm(c echo.Context, scope *models.Scope, service models.S
 	}
 	port, _ := strconv.Atoi(p.Form.Port)
 	sources, _ := network.ParseSources(p.Form.Sources)
-	if network.Everybody(sources) {
-		p.AdminPort = network.AdminPort(port)
-	}
+	p.AdminPort, _ = network.OpenedAdmin(sources, append([]int{port}, network.NodePorts(&p.Service)...)...)
 	p.Frame = frame
 	return Render(c, status, views.ServiceEdit(p))
 }
@@ -219,7 +253,7 @@ func (h *Network) ChangeService(c echo.Context, scope *models.Scope) error {
 		return err
 	}
 	typed, spec := specOf(in)
-	err = h.network.ChangeService(c.Request().Context(), scope, service, spec)
+	done, err := h.network.ChangeService(c.Request().Context(), scope, service, spec)
 	p := views.ServiceEditProps{Form: typed, Errors: models.FieldsOf(err)}
 	switch {
 	case errors.Is(err, models.ErrInvalid):
@@ -230,7 +264,7 @@ func (h *Network) ChangeService(c echo.Context, scope *models.Scope) error {
 	case err != nil:
 		return err
 	}
-	return h.leave(c, place(scope).Service(service), ui.Good, "Stored. The gateway takes it over without a gap.")
+	return h.leave(c, place(scope).Service(service), ui.Good, done.Words())
 }
 
 // DeleteService removes one; its name has to be typed.

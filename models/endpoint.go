@@ -55,12 +55,12 @@ func sameOwner(a, b PublicEndpoint) bool {
 	return a.ServiceID != nil && b.ServiceID != nil && *a.ServiceID == *b.ServiceID || a.VPNID != nil && b.VPNID != nil && *a.VPNID == *b.VPNID
 }
 
-func (w *Writer) portTaken(have PublicEndpoint) error {
+func (r *Reader) portTaken(have PublicEndpoint) error {
 	if have.ServiceID == nil {
 		return portInUse(have, "the VPN")
 	}
 	var s InternetService
-	if err := w.tx.Take(&s, "id = ?", *have.ServiceID).Error; err != nil {
+	if err := r.tx.Take(&s, "id = ?", *have.ServiceID).Error; err != nil {
 		return absent(err, "service")
 	}
 	return portInUse(have, "the service "+s.Name)
@@ -89,6 +89,32 @@ func (s *System) PutReservedPorts(ctx context.Context, ports []ReservedPort) err
 		}
 		return w.tx.Create(&ports).Error
 	})
+}
+
+// PortProblem says why a service can't have a port, as the database would by
+// and by; "" where it can just now. A service that there isn't yet is "", and so
+// is a public IP that is still to be given.
+func (r *Reader) PortProblem(id ServiceID, l4 string, at ServiceEndpoint) (string, error) {
+	var have PublicEndpoint
+	err := r.tx.Limit(1).Find(&have, "public_ip_id = ? AND l4_protocol = ? AND port = ?", at.PublicIPID, l4, at.Port).Error
+	switch {
+	case err != nil:
+		return "", err
+	case have.ServiceID != nil && *have.ServiceID == id:
+		return "", nil
+	case have.PublicIPID != "":
+		err := r.portTaken(have)
+		if fields := FieldsOf(err); len(fields) > 0 {
+			return fields["port"], nil
+		}
+		return "", err
+	}
+	var reserved int64
+	err = r.tx.Model(&ReservedPort{}).Where("l4_protocol = ? AND port = ?", l4, at.Port).Count(&reserved).Error
+	if err != nil || reserved == 0 {
+		return "", err
+	}
+	return refusals["port_reserved"].sentence, nil
 }
 
 // ReservedPorts lists them, for the form to say before the database does.

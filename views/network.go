@@ -272,6 +272,7 @@ type ServiceNewProps struct {
 	Offer         models.Offer
 	ServiceMicros int64
 	AdminPort     string // what answers there, if everybody is to come
+	Reserved      []models.ReservedPort
 	MachineName   string
 }
 
@@ -323,7 +324,34 @@ type ServiceEditProps struct {
 	Errors    map[string]string
 	Problem   string
 	IPs       []models.OrgIP
+	Offer     models.Offer // of another one
 	AdminPort string
+	Reserved  []models.ReservedPort
+}
+
+// ips are those to choose from, a new one last.
+func (p ServiceEditProps) ips() []ui.Option {
+	list := ipOptions(p.IPs)
+	if p.Offer.Available {
+		list = append(list, ui.Option{Value: "new", Label: "A new one, " + newIPNote(p.Offer)})
+	}
+	return list
+}
+
+// reservedWords say which ports no service may have.
+func reservedWords(ports []models.ReservedPort) string {
+	var words []string
+	for _, p := range ports {
+		word := strings.ToUpper(p.L4) + " " + strconv.Itoa(p.Port)
+		if p.ForVPN {
+			word += " (the VPN's)"
+		}
+		words = append(words, word)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "Kept for the gateway: " + strings.Join(words, ", ") + "."
 }
 
 // ServiceProps is a service's page.
@@ -354,6 +382,8 @@ type NodeNewProps struct {
 	Address     string
 	Port        string
 	Enabled     bool
+	OpenToAll   bool
+	AdminPort   string // what answers there, if everybody may come
 	Errors      map[string]string
 }
 

@@ -726,7 +726,7 @@ func ruleForm(p FirewallProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "\" class=\"stack narrow\" novalidate><div class=\"field-row\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "\" class=\"stack narrow\" novalidate><p class=\"soft mb-0\">Rules stand between the Internet and the org. Between its own networks, from VPN devices, and from its machines to its services everything passes, and no rule applies.</p><div class=\"field-row\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -746,7 +746,7 @@ func ruleForm(p FirewallProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "inside", Name: "inside", Label: "In the org", Value: p.Form.Inside, Options: p.insideOptions(), Error: p.Errors["inside"]}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(ui.SelectProps{ID: "inside", Name: "inside", Label: "In the org", Value: p.Form.Inside, Options: p.insideOptions(), Error: p.Errors["inside"], Hint: insideHint}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -816,6 +816,10 @@ func ruleForm(p FirewallProps) templ.Component {
 		return nil
 	})
 }
+
+// insideHint says what a rule in means by a machine: a connection comes to a
+// service, and only the service knows to which of its nodes.
+const insideHint = "In: a rule that names a machine or network applies to every service with a node there, whole, even a disabled or draining one: a deny shuts the service's other machines too. Out: what the machine or network sends."
 
 func ruleFormTitle(p FirewallProps) string {
 	if p.Editing != "" {

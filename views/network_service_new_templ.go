@@ -225,7 +225,7 @@ func serviceStep(p ServiceNewProps) templ.Component {
 						}
 						return nil
 					})
-					templ_7745c5c3_Err = serviceWhat(p.Form, p.Errors).Render(templ.WithChildren(ctx, templ_7745c5c3_Var10), templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = serviceWhat(p.Form, p.Errors, p.Reserved).Render(templ.WithChildren(ctx, templ_7745c5c3_Var10), templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -27,6 +27,8 @@ type ServiceSpec struct {
 	IdleSeconds int
 	Sources     []string
 	Enabled     bool
+	// NodePorts are those that machines listen on behind it.
+	NodePorts []int
 	// OpenToAll says that an administration port may be open to everybody.
 	OpenToAll bool
 	// AcceptedMicros is the price per hour that was shown and accepted, all
@@ -45,6 +47,44 @@ var adminPorts = map[int]string{
 
 // AdminPort names what answers on an administration port; "" for any other.
 func AdminPort(port int) string { return adminPorts[port] }
+
+// OpenedAdmin names what answers behind a service that most of the Internet may
+// come to, on whichever side an administration port stands: the public one, or
+// that of a machine. "" where there is none.
+func OpenedAdmin(sources []string, ports ...int) (name string, port int) {
+	if !Everybody(sources) {
+		return "", 0
+	}
+	for _, p := range ports {
+		if name := AdminPort(p); name != "" {
+			return name, p
+		}
+	}
+	return "", 0
+}
+
+// openedWords ask for a confirmation.
+func openedWords(name string, port int) string {
+	return fmt.Sprintf("Port %d is %s, over which machines are attacked all day. Name your own networks, or confirm that everybody may try.", port, name)
+}
+
+// NodePorts are those that the service's machines listen on.
+func NodePorts(s *models.ServiceRow) []int {
+	ports := make([]int, len(s.Nodes))
+	for i := range s.Nodes {
+		ports[i] = s.Nodes[i].Port
+	}
+	return ports
+}
+
+// CheckNode says by field why a machine's port can't come behind the service
+// without a confirmation.
+func CheckNode(s *models.ServiceRow, port int, confirmed bool) error {
+	if name, _ := OpenedAdmin(s.SourceList(), port); name != "" && !confirmed {
+		return models.Invalid(map[string]string{"open_to_all": openedWords(name, port)})
+	}
+	return nil
+}
 
 // Everybody says whether sources let most of the Internet in: half of its
 // addresses or more, whether as 0.0.0.0/0 or in pieces.
@@ -121,8 +161,8 @@ func (s *ServiceSpec) Check() map[string]string {
 	}
 	if len(s.Sources) == 0 {
 		wrong["sources"] = "Say who may come: networks such as 203.0.113.0/24, or 0.0.0.0/0 for everybody."
-	} else if name := AdminPort(s.Port); name != "" && Everybody(s.Sources) && !s.OpenToAll {
-		wrong["open_to_all"] = fmt.Sprintf("Port %d is %s, over which machines are attacked all day. Name your own networks, or confirm that everybody may try.", s.Port, name)
+	} else if name, port := OpenedAdmin(s.Sources, append([]int{s.Port}, s.NodePorts...)...); name != "" && !s.OpenToAll {
+		wrong["open_to_all"] = openedWords(name, port)
 	}
 	maps.Copy(wrong, s.Problems)
 	return wrong
@@ -146,13 +186,13 @@ func (s *Service) CreateService(ctx context.Context, scope *models.Scope, spec S
 	if len(wrong) > 0 {
 		return row, models.Invalid(wrong)
 	}
-	row = spec.record()
+	row = spec.record() // what Check has tidied
 	row.PricePerHourMicros = s.options.ServicePricePerHourMicros
 	if row.PricePerHourMicros > spec.AcceptedMicros {
 		return row, models.Conflict("The price has changed since this page was opened. Nothing was made; look at the new price.")
 	}
 	err := scope.Change(ctx, func(w *models.Writer) error {
-		ip, err := s.address(w, spec)
+		ip, err := s.address(w, spec.PublicIP, spec.AcceptedMicros-row.PricePerHourMicros)
 		if err != nil {
 			return err
 		}
@@ -161,11 +201,12 @@ func (s *Service) CreateService(ctx context.Context, scope *models.Scope, spec S
 	return row, err
 }
 
-// address is the public IP that a service is to have.
-func (s *Service) address(w *models.Writer, spec ServiceSpec) (models.IPID, error) {
-	switch spec.PublicIP {
+// address is the public IP that something is to have; for a new one at most
+// accepted is paid per hour.
+func (s *Service) address(w *models.Writer, ip string, accepted int64) (models.IPID, error) {
+	switch ip {
 	case NewIP:
-		p, err := w.TakePublicIP(spec.AcceptedMicros - s.options.ServicePricePerHourMicros)
+		p, err := w.TakePublicIP(accepted)
 		return p.ID, err
 	case "":
 		g, err := w.Gateway()
@@ -177,25 +218,63 @@ func (s *Service) address(w *models.Writer, spec ServiceSpec) (models.IPID, erro
 		}
 		return *g.OutboundIPID, nil
 	}
-	return models.IPID(spec.PublicIP), nil
+	return models.IPID(ip), nil
 }
 
-// ChangeService stores an edited service; it goes on serving meanwhile.
-func (s *Service) ChangeService(ctx context.Context, scope *models.Scope, id models.ServiceID, spec ServiceSpec) error {
-	wrong := spec.Check()
-	row := spec.record()
-	row.ID = id
-	return scope.Change(ctx, func(w *models.Writer) error {
-		if _, err := w.Service(id); err != nil { // before what was typed: a stranger learns nothing
+// Changed is a service before and after an edit.
+type Changed struct{ Before, After models.ServiceRow }
+
+// ChangeService stores an edited service; it goes on serving meanwhile. The
+// accepted price is that of a new public IP, where one is asked for.
+func (s *Service) ChangeService(ctx context.Context, scope *models.Scope, id models.ServiceID, spec ServiceSpec) (Changed, error) {
+	var c Changed
+	err := scope.Change(ctx, func(w *models.Writer) error {
+		var err error
+		if c.Before, err = w.Service(id); err != nil { // before what was typed: a stranger learns nothing
 			return err
+		}
+		spec.NodePorts = NodePorts(&c.Before)
+		wrong := spec.Check()
+		if spec.PublicIP == NewIP && spec.AcceptedMicros < 0 {
+			wrong["accept"] = "Accept the price of the new public IP, or choose one that the org has."
 		}
 		if len(wrong) > 0 {
 			return models.Invalid(wrong)
 		}
-		ip, err := s.address(w, spec)
+		row := spec.record()
+		row.ID = id
+		ip, err := s.address(w, spec.PublicIP, spec.AcceptedMicros)
 		if err != nil {
 			return err
 		}
-		return w.ChangeService(row, models.ServiceEndpoint{PublicIPID: ip, Port: spec.Port})
+		if err := w.ChangeService(row, models.ServiceEndpoint{PublicIPID: ip, Port: spec.Port}); err != nil {
+			return err
+		}
+		c.After, err = w.Service(id)
+		return err
 	})
+	return c, err
+}
+
+// Words say what an edit does to who is connected, as far as that holds on
+// every gateway.
+func (c *Changed) Words() string {
+	a, b := &c.Before, &c.After
+	at := func(s *models.ServiceRow) string { return fmt.Sprintf("%s:%d", s.Address, s.Port) }
+	apart := a.Address != b.Address || a.Protocol != b.Protocol
+	switch {
+	case a.Enabled && !b.Enabled:
+		return "Stored. " + b.Name + " is switched off: nobody gets through."
+	case !b.Enabled:
+		return "Stored. " + b.Name + " stays switched off."
+	case !a.Enabled:
+		return "Stored. " + b.Name + " is switched on, at " + at(b) + "."
+	case a.Address != b.Address, a.Port != b.Port && (apart || b.Protocol == models.ServiceUDP):
+		return "Stored. " + b.Name + " moves to " + at(b) + ", and leaves " + at(a) + ": what is open there ends."
+	case apart:
+		return "Stored. " + b.Name + " speaks another protocol: what is open ends."
+	case a.Port != b.Port:
+		return "Stored. " + b.Name + " moves to " + at(b) + ", and leaves " + at(a) + ". What is open stays open."
+	}
+	return "Stored. The gateway takes it over without a gap."
 }

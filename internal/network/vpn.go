@@ -52,7 +52,7 @@ func (s *Service) TurnOnVPN(ctx context.Context, scope *models.Scope, ip string)
 		return err
 	}
 	return scope.Change(ctx, func(w *models.Writer) error {
-		id, err := s.address(w, ServiceSpec{PublicIP: ip})
+		id, err := s.address(w, ip, -1)
 		if err != nil {
 			return err
 		}

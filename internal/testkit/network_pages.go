@@ -92,7 +92,7 @@ func (n Network) ChangeService(service string, form url.Values) { n.t.Helper(); 
 func (n Network) AddNode(service, machine string, port int) string {
 	n.t.Helper()
 	before := n.Nodes(service)
-	n.post(service+"/nodes", url.Values{"machine": {machine}, "port": {strconv.Itoa(port)}, "enabled": {"yes"}})
+	n.post(service+"/nodes", url.Values{"machine": {machine}, "port": {strconv.Itoa(port)}, "enabled": {"yes"}, "open_to_all": {"yes"}})
 	for id := range n.Nodes(service) {
 		if _, was := before[id]; !was {
 			return id
