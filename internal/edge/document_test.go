@@ -44,7 +44,7 @@ func TestProtocolDocumentIsComplete(t *testing.T) {
 		if !reflect.DeepEqual(sample, again) {
 			t.Errorf("the sample of %T says something else when it is written again:\n%s", whole, back)
 		}
-		compare(t, tables, reflect.TypeOf(whole).Elem(), reflect.ValueOf(whole).Elem())
+		d.compare(reflect.ValueOf(whole).Elem())
 	}
 	for name := range d.tables {
 		t.Errorf("no object is a %s", name)
