@@ -40,11 +40,8 @@ func (h *Network) overview(c echo.Context, scope *models.Scope, status int, p vi
 		if p.IPs, err = r.PublicIPs(); err != nil {
 			return err
 		}
-		p.Uses = map[models.IPID][]string{}
-		for _, ip := range p.IPs {
-			if p.Uses[ip.ID], err = r.UsesOf(ip.ID); err != nil {
-				return err
-			}
+		if p.Uses, err = r.Uses(); err != nil {
+			return err
 		}
 		if len(p.Gateway.Blames()) > 0 {
 			st, err := r.NetworkState()

@@ -49,7 +49,7 @@ var promises = map[string]promise{
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Topology": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
-	"PublicIPOffer": shared, "Facade": absent, "FacadeActs": own, "FacadeMachine": absent, "AbandonedNetwork": absent, "LatestClear": absent, "PortGroupGone": writes, "FacadeMachines": own, "FacadeOrders": own, "Probes": own, "ActFacade": writes, "AddFacadeMachine": writes, "DeleteFacade": writes, "LatchFacade": plain, "ProbeService": writes, "PutFacade": writes, "SetFacade": writes, "SetFacadeMachine": writes, "PublicIPs": own, "ReservedPorts": shared, "PortProblem": own, "Service": absent, "Services": own, "UsesOf": own,
+	"PublicIPOffer": shared, "Facade": absent, "FacadeActs": own, "FacadeMachine": absent, "AbandonedNetwork": absent, "LatestClear": absent, "PortGroupGone": writes, "FacadeMachines": own, "FacadeOrders": own, "Probes": own, "ActFacade": writes, "AddFacadeMachine": writes, "DeleteFacade": writes, "LatchFacade": plain, "ProbeService": writes, "PutFacade": writes, "SetFacade": writes, "SetFacadeMachine": writes, "PublicIPs": own, "ReservedPorts": shared, "PortProblem": own, "Service": absent, "Services": own, "Uses": own,
 	"VPN": absent, // globex has none
 
 	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,

@@ -111,11 +111,19 @@ func (e *Edge) carried(r *Reader) (string, []OrgID, error) {
 }
 
 // Desired reads all that the gateway has to carry, with its tag. Each org is
-// read within its own scope.
+// read within its own scope. A suspended org's VPN is carried without devices.
 func (e *Edge) Desired(ctx context.Context) (tag string, states []NetworkState, err error) {
 	var orgs []OrgID
+	suspended := map[OrgID]bool{}
 	err = e.db.reading(ctx, scopeValue{all: true}, func(r *Reader) error {
-		tag, orgs, err = e.carried(r)
+		if tag, orgs, err = e.carried(r); err != nil {
+			return err
+		}
+		var ids []OrgID // after the tag: what is newer than it is asked for again
+		err := r.tx.Model(&orgRow{}).Where("suspended_at IS NOT NULL").Pluck("id", &ids).Error
+		for _, id := range ids {
+			suspended[id] = true
+		}
 		return err
 	})
 	for _, org := range orgs {
@@ -131,6 +139,9 @@ func (e *Edge) Desired(ctx context.Context) (tag string, states []NetworkState, 
 				if st.VPNKey, err = r.db.openSecret(string(st.VPN.ID), st.VPN.PrivateKey); err != nil {
 					return err
 				}
+			}
+			if suspended[org] {
+				st.Peers = nil
 			}
 			states = append(states, st)
 			return nil

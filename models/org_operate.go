@@ -221,7 +221,8 @@ func (w *Writer) lowerLimits(org OrgID, limits Limits, faults map[string]string)
 }
 
 // SuspendOrg shuts an org's people out, or lets them in again. Its machines
-// stay as they are. Open consoles and live pages end, for they ask anew.
+// and services stay as they are. Open consoles and live pages end, for they ask
+// anew; the devices of its VPN are out until it is resumed.
 func (p *Provider) SuspendOrg(ctx context.Context, slug string, suspend bool) error {
 	return p.change(ctx, func(w *Writer) error {
 		var row orgRow
@@ -240,6 +241,9 @@ func (p *Provider) SuspendOrg(ctx context.Context, slug string, suspend bool) er
 		}
 		if done.RowsAffected == 0 {
 			return Conflict("Somebody was quicker: this is so already.")
+		}
+		if _, err := w.networkChanged(OrgID(row.ID)); err != nil { // what the gateway gets is without devices, or with them again
+			return err
 		}
 		w.touchOf(OrgID(row.ID), "org", row.ID)
 		return w.toldBoth(OrgID(row.ID), action, row.org().object(),

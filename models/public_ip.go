@@ -134,34 +134,31 @@ func (w *Writer) takePublicIP(price int64) (OrgIP, error) {
 		After: map[string]any{"address": p.Address, "price_per_hour_micros": price}})
 }
 
-// UsesOf names what uses an address, for people.
-func (r *Reader) UsesOf(id IPID) ([]string, error) {
+// Uses names what uses each of the org's addresses, for people.
+func (r *Reader) Uses() (map[IPID][]string, error) {
 	g, err := r.Gateway()
 	if err != nil {
 		return nil, err
 	}
-	var uses []string
-	if g.OutboundIPID != nil && *g.OutboundIPID == id {
-		uses = append(uses, "what the machines send out")
+	uses := map[IPID][]string{}
+	if g.OutboundIPID != nil {
+		uses[*g.OutboundIPID] = []string{"what the machines send out"}
 	}
-	var services []string
-	err = r.tx.Model(&InternetService{}).
-		Joins("JOIN public_endpoints e ON e.org_id = internet_services.org_id AND e.service_id = internet_services.id").
-		Where("e.public_ip_id = ?", id).Order("internet_services.name").Pluck("internet_services.name", &services).Error
-	if err != nil {
-		return nil, err
+	var taken []struct {
+		PublicIPID IPID `gorm:"column:public_ip_id"`
+		Service    string
 	}
-	for _, s := range services {
-		uses = append(uses, "the service "+s)
+	err = r.tx.Model(&PublicEndpoint{}).Select("public_endpoints.public_ip_id, COALESCE(s.name, '') AS service").
+		Joins("LEFT JOIN internet_services s ON s.org_id = public_endpoints.org_id AND s.id = public_endpoints.service_id").
+		Order("CASE WHEN public_endpoints.vpn_id IS NULL THEN 0 ELSE 1 END, s.name").Scan(&taken).Error
+	for _, e := range taken {
+		use := "the service " + e.Service
+		if e.Service == "" {
+			use = "the VPN"
+		}
+		uses[e.PublicIPID] = append(uses[e.PublicIPID], use)
 	}
-	var vpns int64
-	if err := r.tx.Model(&PublicEndpoint{}).Where("public_ip_id = ? AND vpn_id IS NOT NULL", id).Count(&vpns).Error; err != nil {
-		return nil, err
-	}
-	if vpns > 0 {
-		uses = append(uses, "the VPN")
-	}
-	return uses, nil
+	return uses, err
 }
 
 // ReleasePublicIP gives an unused address back. It stays the org's, releasing,
@@ -175,12 +172,12 @@ func (w *Writer) ReleasePublicIP(id IPID) error {
 	if err != nil {
 		return err
 	}
-	uses, err := w.UsesOf(id)
+	uses, err := w.Uses()
 	if err != nil {
 		return err
 	}
-	if len(uses) > 0 {
-		return Conflict(p.Address + " is in use by " + few(uses) + ". Take it out of use first, then release it.")
+	if len(uses[id]) > 0 {
+		return Conflict(p.Address + " is in use by " + few(uses[id]) + ". Take it out of use first, then release it.")
 	}
 	done := w.tx.Model(&OrgIP{}).Where("id = ? AND state = ?", id, IPAssigned).Updates(map[string]any{
 		"state": IPReleasing, "released_at": Now(), "release_generation": g.Generation})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // ServiceNode is a machine's NIC and a port behind a service.
@@ -167,6 +168,12 @@ func (w *Writer) RemoveNode(id NodeID) error {
 // releaseAddress gives the machine's addresses back, and takes its nodes out
 // of every service in the same transaction.
 func (w *Writer) releaseAddress(machine MachineID) error {
+	// In turns with a node that is being added just now: it is seen below, or
+	// finds the address gone.
+	var g OrgGateway
+	if err := w.tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Limit(1).Find(&g, "org_id = ?", w.scope.org).Error; err != nil {
+		return err
+	}
 	nodes, err := w.MachineNodes(machine)
 	if err != nil {
 		return err
