@@ -61,8 +61,21 @@ func (h *Host) rules(ctx context.Context, o *org, state edge.Org, down map[strin
 		return prepared{}, err
 	}
 	p := prepared{org: state, down: down}
-	p.nft = render.NFT(state, render.NFTOptions{Epoch: rules.epoch(ctx), Down: down, Live: slices.Sorted(maps.Keys(live)),
-		Refuse: disjoint(slices.Concat(refuse, h.options.Refuse))})
+	options := render.NFTOptions{Epoch: rules.epoch(ctx), Down: down, Live: slices.Sorted(maps.Keys(live)), Refuse: disjoint(slices.Concat(refuse, h.options.Refuse))}
+	p.nft = render.NFT(state, options)
+	generation, err := rules.generation()
+	if err != nil || o.listing != "" && generation == o.generation {
+		return p, err // all that is there is ours
+	}
+	beside, err := rules.foreign(ctx, p.nft.Chains)
+	if err != nil || len(beside) == 0 {
+		return p, err
+	}
+	for _, f := range beside {
+		h.log.Warn("other hands' rules are taken away", "org", state.Key, "what", f.words)
+		options.Foreign = append(options.Foreign, f.statement)
+	}
+	p.nft = render.NFT(state, options)
 	return p, nil
 }
 

@@ -24,9 +24,10 @@ type nft struct {
 	program string
 }
 
-// list is the table as the kernel has it, without the counters' values.
+// list is all that the kernel has, without the counters' values: also what is
+// not ours has a say.
 func (n nft) list(ctx context.Context) (string, error) {
-	return n.ns.run(ctx, "", n.program, "-s", "list", "table", "ip", render.Table)
+	return n.ns.run(ctx, "", n.program, "-s", "list", "ruleset")
 }
 
 func (n nft) check(ctx context.Context, text string) error {

@@ -69,7 +69,13 @@ func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, erro
 	if generation != o.generation {
 		listing, err := rules.list(ctx)
 		if err != nil || listing != o.listing {
-			found, again = append(found, "the packet filter's rules were changed"), true
+			words := "the packet filter's rules were changed"
+			if beside, err := rules.foreign(ctx, render.NFT(o.applied, render.NFTOptions{}).Chains); err == nil {
+				for _, f := range beside {
+					words += ", " + f.words
+				}
+			}
+			found, again = append(found, words), true
 		} else {
 			o.generation = generation // changed and changed back
 		}

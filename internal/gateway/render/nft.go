@@ -21,6 +21,8 @@ type NFTOptions struct {
 	// Live are the counters that stand in the kernel: those that no service
 	// has any more are deleted.
 	Live []string
+	// Foreign are statements that take away what other hands put beside ours.
+	Foreign []string
 	// Refuse is where machines may not send to: the host's own addresses and
 	// whatever network manages it.
 	Refuse []netip.Prefix
@@ -30,6 +32,15 @@ type NFTOptions struct {
 type Ruleset struct {
 	Text string
 	Hash string // stands in the ruleset itself, to be found in the kernel
+	// Chains are all that the table has, by name, and where each is hooked in.
+	Chains map[string]Hook
+}
+
+// Hook is where the kernel comes to a chain; of one that others jump to, none.
+type Hook struct {
+	Type     string `json:"type"`
+	Hook     string `json:"hook"`
+	Priority int    `json:"prio"`
 }
 
 // Marks on connections beyond a service's own number.
@@ -68,7 +79,7 @@ func countersOf(s *edge.Service) []string {
 //	from outside: mark by service ─▶ firewall, sources ─▶ UDP: to a node │ TCP: to HAProxy
 //	from machines: own services ─▶ HAProxy │ internet: firewall out, refused ranges, source address
 func NFT(org edge.Org, o NFTOptions) Ruleset {
-	r := ruler{org: org, options: o}
+	r := ruler{org: org, options: o, chains: map[string]Hook{}}
 	for _, s := range org.Services {
 		if s.Enabled {
 			r.services = append(r.services, s)
@@ -79,6 +90,9 @@ func NFT(org edge.Org, o NFTOptions) Ruleset {
 	hash := hex.EncodeToString(sum[:8])
 	var b strings.Builder
 	fmt.Fprintf(&b, "add table ip %s\nflush table ip %s\n", Table, Table)
+	for _, statement := range o.Foreign {
+		b.WriteString(statement + "\n")
+	}
 	keep := map[string]bool{}
 	for i := range org.Services { // a disabled one keeps its numbers
 		for _, name := range countersOf(&org.Services[i]) {
@@ -91,7 +105,7 @@ func NFT(org edge.Org, o NFTOptions) Ruleset {
 		}
 	}
 	b.WriteString(strings.Replace(body, "STAMP", fmt.Sprintf("gen=%d hash=%s epoch=%s", org.Generation, hash, o.Epoch), 1))
-	return Ruleset{Text: b.String(), Hash: hash}
+	return Ruleset{Text: b.String(), Hash: hash, Chains: r.chains}
 }
 
 type ruler struct {
@@ -99,6 +113,7 @@ type ruler struct {
 	org      edge.Org
 	options  NFTOptions
 	services []edge.Service // the enabled ones
+	chains   map[string]Hook
 }
 
 func (r *ruler) line(format string, args ...any) {
@@ -109,9 +124,12 @@ func (r *ruler) line(format string, args ...any) {
 
 func (r *ruler) chain(name, hook string, f func()) {
 	fmt.Fprintf(&r.Builder, "\tchain mw_%s {\n", name)
+	var at Hook
 	if hook != "" {
 		r.line("type %s;", hook)
+		_, _ = fmt.Sscanf(hook, "%s hook %s priority %d", &at.Type, &at.Hook, &at.Priority)
 	}
+	r.chains["mw_"+name] = at
 	f()
 	r.WriteString("\t}\n")
 }
