@@ -24,6 +24,8 @@ type guests struct {
 	t  *testing.T
 	mu sync.Mutex
 	at map[string]string // org, network, address and port → where
+
+	forgotten []string
 }
 
 func (g *guests) Locate(_ context.Context, org, network string, at netip.AddrPort) (string, error) {
@@ -35,7 +37,37 @@ func (g *guests) Locate(_ context.Context, org, network string, at netip.AddrPor
 	return "", errors.New("off")
 }
 
-func (g *guests) Forget(string, netip.Addr) {}
+func (g *guests) Forget(org string, address netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forgotten = append(g.forgotten, org+" "+address.String())
+}
+
+// A machine that was located and does not answer is forgotten, so that it is
+// looked for anew; one that was not even located is not.
+func TestWhoDoesNotAnswerIsForgotten(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	at := &guests{t: t, at: map[string]string{"acme tcp 10.0.0.5:80": nobody}}
+	g := New(at, Options{})
+	defer func() { _ = g.Close() }()
+	for _, address := range []string{"10.0.0.5", "10.0.0.6"} {
+		if c, err := g.dial(t.Context(), "acme", "tcp", address, 80); err == nil {
+			_ = c.Close()
+			t.Errorf("%s answers", address)
+		}
+	}
+	if len(at.forgotten) != 1 || at.forgotten[0] != "acme 10.0.0.5" {
+		t.Errorf("forgotten: %q", at.forgotten)
+	}
+}
 
 // machine answers HTTP with its name; off cuts its power.
 func (g *guests) machine(org, address, name string) (off func()) {

@@ -3,8 +3,11 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,8 +31,8 @@ func (h *Host) Features(ctx context.Context) []edge.Feature {
 func look(ctx context.Context, o Options) []edge.Feature {
 	list := []edge.Feature{
 		{Name: "root", Present: os.Geteuid() == 0, Detail: "the gateway has to run as root"},
-		program(ctx, "nftables", o.NFT, "--version"),
-		program(ctx, "haproxy", o.HAProxy, "-v"),
+		program(ctx, "nftables", o.NFT, "--version", nftLeast),
+		program(ctx, "haproxy", o.HAProxy, "-v", haproxyLeast),
 		path("tun", "/dev/net/tun", "load the module tun"),
 		path("connection tracking", "/proc/sys/net/netfilter/nf_conntrack_acct", "load the module nf_conntrack"),
 		link("uplink", o.Uplink),
@@ -40,12 +43,35 @@ func look(ctx context.Context, o Options) []edge.Feature {
 	return append(list, trial(ctx, o)...)
 }
 
-func program(ctx context.Context, name, path, flag string) edge.Feature {
+// The oldest versions that take what is rendered.
+var (
+	nftLeast     = [3]int{1, 0, 6}
+	haproxyLeast = [3]int{2, 6, 0}
+)
+
+var versionForm = regexp.MustCompile(`(\d+)\.(\d+)(?:\.(\d+))?`)
+
+// program asks a program for its version, which has to be no older than least.
+func program(ctx context.Context, name, path, flag string, least [3]int) edge.Feature {
+	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
+	defer cancel()
 	out, err := exec.CommandContext(ctx, path, flag).Output() // #nosec G204 -- the operator names it
 	if err != nil {
 		return edge.Feature{Name: name, Detail: "install the package " + name + ": " + err.Error()}
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
+	m := versionForm.FindStringSubmatch(first)
+	if m == nil {
+		return edge.Feature{Name: name, Detail: fmt.Sprintf("%s tells no version: %q; install the package %s", path, first, name)}
+	}
+	var version [3]int
+	for i := range version {
+		version[i], _ = strconv.Atoi(m[i+1])
+	}
+	if slices.Compare(version[:], least[:]) < 0 {
+		words := strings.TrimSuffix(fmt.Sprintf("%d.%d.%d", least[0], least[1], least[2]), ".0")
+		return edge.Feature{Name: name, Detail: fmt.Sprintf("it is version %s; install the package %s in version %s or newer", m[0], name, words)}
+	}
 	return edge.Feature{Name: name, Present: true, Detail: first}
 }
 
@@ -73,11 +99,9 @@ func trial(ctx context.Context, o Options) []edge.Feature {
 	}
 	defer func() { _ = ns.remove() }()
 	list := []edge.Feature{{Name: "network namespaces", Present: true, Detail: "can be made"}}
-	if _, err := ns.settle(); err != nil {
-		list = append(list, edge.Feature{Name: "sysctls", Detail: err.Error()})
-	} else {
-		list = append(list, edge.Feature{Name: "sysctls", Present: true, Detail: "can be set"})
-	}
+	list = append(list, settings(ns)...)
+	list = append(list, macvlan(ns, o), tunDevice(ns), hangsUp(ns), tracking(ns), proxying(ctx, ns, o))
+	list = append(list, haproxyCan(ctx, o)...)
 	list = append(list, vlans(ns))
 	// A chain and expression of each kind that the ruleset has.
 	for _, t := range [][2]string{
