@@ -28,7 +28,7 @@ func TestVLANIsFreeWhenTheGatewayConfirmed(t *testing.T) {
 			t.Fatal(err)
 		}
 		acme, globex := w.Scope(t, "admin@acme.example", "acme"), w.Scope(t, "admin@globex.example", "globex")
-		make := func(s *models.Scope) (models.Network, error) {
+		create := func(s *models.Scope) (models.Network, error) {
 			n := models.Network{CloudID: w.Public.ID, Name: "lan", CIDR: "10.77.0.0/24"}
 			return n, s.Change(ctx, func(tx *models.Writer) error { return tx.CreateNetwork(&n) })
 		}
@@ -38,7 +38,7 @@ func TestVLANIsFreeWhenTheGatewayConfirmed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n, err := make(acme)
+		n, err := create(acme)
 		if err != nil || n.VLAN != 500 {
 			t.Fatalf("VLAN %d: %v", n.VLAN, err)
 		}
@@ -49,7 +49,7 @@ func TestVLANIsFreeWhenTheGatewayConfirmed(t *testing.T) {
 		taken := func(when string) {
 			t.Helper()
 			for name, s := range map[string]*models.Scope{"acme": acme, "globex": globex} {
-				if _, err := make(s); !errors.Is(err, models.ErrQuota) {
+				if _, err := create(s); !errors.Is(err, models.ErrQuota) {
 					t.Errorf("%s: taken by %s: %v", when, name, err)
 				}
 			}
@@ -64,7 +64,7 @@ func TestVLANIsFreeWhenTheGatewayConfirmed(t *testing.T) {
 		}
 		taken("the org is served")
 		report(w.Acme.ID, generation(t, w, w.Acme.ID))
-		if n, err := make(globex); err != nil || n.VLAN != 500 {
+		if n, err := create(globex); err != nil || n.VLAN != 500 {
 			t.Errorf("confirmed: VLAN %d, %v", n.VLAN, err)
 		}
 	})

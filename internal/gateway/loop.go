@@ -175,7 +175,7 @@ func (l *Loop) end(ctx context.Context) error {
 		close(l.probed)
 	}()
 	go func() {
-		for range l.probed { //nolint:revive // nobody is told any more
+		for range l.probed { // nobody is told any more
 		}
 	}()
 	for r := range l.done {

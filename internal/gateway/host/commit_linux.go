@@ -155,7 +155,7 @@ func (h *Host) connect(ctx context.Context, o *org, state edge.Org) (failed []ed
 			return nil, ctx.Err() // nobody's fault
 		}
 		if err != nil {
-			return []edge.Blame{{ID: v.ID, Text: "the VPN does not run: " + err.Error()}}, nil
+			return []edge.Blame{{ID: v.ID, Text: "the VPN does not run: " + err.Error()}}, nil //nolint:nilerr // the VPN is blamed, alone
 		}
 	}
 	_, failed, err = h.linked(state, false)

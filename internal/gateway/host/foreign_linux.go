@@ -22,7 +22,7 @@ type foreign struct {
 func (n nft) foreign(ctx context.Context, ours map[string]render.Hook) ([]foreign, error) {
 	var list []foreign
 	err := n.objects(ctx, "tables", func(o object) {
-		if t := o.Table; t != nil && !(t.Family == "ip" && t.Name == render.Table) {
+		if t := o.Table; t != nil && (t.Family != "ip" || t.Name != render.Table) {
 			list = append(list, foreign{fmt.Sprintf("delete table %s handle %d", t.Family, t.Handle), fmt.Sprintf("the table %s %q was there", t.Family, t.Name)})
 		}
 	})

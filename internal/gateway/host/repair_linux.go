@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/millwright/millwright/internal/edge"
 	"github.com/millwright/millwright/internal/gateway"
@@ -69,13 +70,13 @@ func (h *Host) Repair(ctx context.Context, want gateway.Checked) ([]string, erro
 	if generation != o.generation {
 		listing, err := rules.list(ctx)
 		if err != nil || listing != o.listing {
-			words := "the packet filter's rules were changed"
+			words := []string{"the packet filter's rules were changed"}
 			if beside, err := rules.foreign(ctx, render.NFT(o.applied, render.NFTOptions{}).Chains); err == nil {
 				for _, f := range beside {
-					words += ", " + f.words
+					words = append(words, f.words)
 				}
 			}
-			found, again = append(found, words), true
+			found, again = append(found, strings.Join(words, ", ")), true
 		} else {
 			o.generation = generation // changed and changed back
 		}
