@@ -45,6 +45,7 @@ var refusalKinds = map[Action]struct{ kind, several, list string }{
 	ActionInviteRefused: {"invitation", "unknown invitations", ""},
 	ActionEdgeRefused:   {"edge", "unknown gateways", ""},
 	ActionSiteRefused:   {"page", "forms of the portal", "forms"},
+	ActionConsoleRefuse: {"machine", "machines", "machines"},
 }
 
 // SourceNetwork is what counts as one source: an IPv4 address, or the /64 that

@@ -19,6 +19,7 @@ type refusal struct {
 	invitation string // hash; the org that it was to
 	edge       string // hash; the gateway whose token it was
 	slug       string // the org that was addressed
+	org        OrgID  // the one whose member it was
 	event      Event
 	actor      Actor
 	tries      int64
@@ -27,7 +28,7 @@ type refusal struct {
 // same says whether both are told by the same event.
 func (r *refusal) same(other *refusal) bool {
 	return r.user == other.user && r.token == other.token && r.invitation == other.invitation && r.edge == other.edge &&
-		r.slug == other.slug && r.event.Action == other.event.Action && r.event.Object == other.event.Object
+		r.slug == other.slug && r.org == other.org && r.event.Action == other.event.Action && r.event.Object == other.event.Object
 }
 
 // waitingMax bounds what waits to be told for one source.
@@ -111,6 +112,9 @@ func (s *System) tell(ctx context.Context, r *refusal) error {
 		if r.user != "" {
 			return w.eachHistoryOf(r.user, tell)
 		}
+		if r.org != "" {
+			return tell(r.org)
+		}
 		org, err := w.concernedBy(r)
 		if err != nil {
 			return err
@@ -154,6 +158,13 @@ func (w *Writer) concernedBy(r *refusal) (OrgID, error) {
 		}
 	}
 	return ProviderOrg, nil
+}
+
+// RefuseMember tells an org's history of what one of its own is refused again
+// and again, as by a page that tries by itself: the first at once, how many
+// more there were when the minute is over.
+func (s *System) RefuseMember(ctx context.Context, scope *Scope, e Event) error {
+	return s.refuse(ctx, refusal{org: scope.org.ID, actor: scope.actor, event: e})
 }
 
 // RefuseStranger tells the provider's history of a refused sign-in to no

@@ -33,6 +33,14 @@ func TestTicketsBeyondTheRateAreRefused(t *testing.T) {
 	if _, err := b.issue(b.admin(), models.ConsoleAsk{Mode: models.ConsoleView}); err != nil {
 		t.Errorf("somebody else: %v", err)
 	}
+	// The history has it, and no more of it however often a page tries.
+	for range 20 {
+		_, _ = b.issue(u, operate)
+	}
+	b.wantEvent(models.ActionConsoleRefuse, "too often")
+	if n := len(b.history(models.ActionConsoleRefuse)); n > 2 { // a minute may have ended between
+		t.Errorf("%d events of 21 refusals", n)
+	}
 }
 
 func TestRatesComeBackWithTime(t *testing.T) {

@@ -76,6 +76,7 @@ func TestSecondViewerIsToldWhoOperates(t *testing.T) {
 		!strings.Contains(occupied.Error(), u.who.User.Name) {
 		t.Fatalf("a second operator is told %v", err)
 	}
+	b.wantEvent(models.ActionConsoleRefuse, endOccupied.text)
 	if _, err := b.issue(admin, models.ConsoleAsk{Mode: models.ConsoleView}); err != nil {
 		t.Errorf("to watch: %v", err)
 	}

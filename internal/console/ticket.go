@@ -84,10 +84,16 @@ func (s *Service) Issue(ctx context.Context, scope *models.Scope, id models.Mach
 		return err
 	})
 	switch {
+	case errors.As(err, new(*OccupiedError)):
+		err = s.refusedTicket(ctx, scope, id, endOccupied.text, true, err)
 	case errors.Is(err, models.ErrConflict):
-		err = s.refusedTicket(ctx, scope, id, "", err)
+		err = s.refusedTicket(ctx, scope, id, "", false, err)
 	case errors.Is(err, errFull):
-		err = s.refusedTicket(ctx, scope, id, endTooMany.text, err)
+		err = s.refusedTicket(ctx, scope, id, endTooMany.text, false, err)
+	case models.CodeOf(err) == models.CodeTooMany:
+		err = s.refusedTicket(ctx, scope, id, "too often", true, err)
+	case models.CodeOf(err) == models.CodeDown:
+		err = s.refusedTicket(ctx, scope, id, endUnreachable.text, true, err)
 	}
 	if err != nil {
 		return Ticket{}, fmt.Errorf("console ticket: %w", err)
@@ -124,19 +130,31 @@ func (s *Service) free(w *models.Writer, m *models.Machine, ask models.ConsoleAs
 }
 
 // refusedTicket tells the history of a ticket that was not given, and returns
-// why. "" is for the machine's state.
-func (s *Service) refusedTicket(ctx context.Context, scope *models.Scope, id models.MachineID, reason string, why error) error {
-	err := scope.Change(ctx, func(w *models.Writer) error {
-		m, err := w.Machine(id)
-		if err != nil {
-			return err
-		}
+// why. "" is for the machine's state; often, that a page asks for it again and
+// again by itself.
+func (s *Service) refusedTicket(ctx context.Context, scope *models.Scope, id models.MachineID, reason string, often bool, why error) error {
+	e := models.Event{Action: models.ActionConsoleRefuse, Outcome: models.OutcomeRefused}
+	name := func(r *models.Reader) error {
+		m, err := r.Machine(id)
 		if reason == "" {
 			reason = "machine " + string(m.State)
 		}
-		return w.Record(models.Event{Action: models.ActionConsoleRefuse, Object: m.Object(), Outcome: models.OutcomeRefused,
-			After: map[string]any{"reason": reason}})
-	})
+		e.Object, e.After = m.Object(), map[string]any{"reason": reason}
+		return err
+	}
+	var err error
+	if often {
+		if err = scope.Read(ctx, name); err == nil {
+			err = s.system.RefuseMember(ctx, scope, e)
+		}
+	} else {
+		err = scope.Change(ctx, func(w *models.Writer) error {
+			if err := name(&w.Reader); err != nil {
+				return err
+			}
+			return w.Record(e)
+		})
+	}
 	if err != nil {
 		return err
 	}
