@@ -103,12 +103,13 @@ func (h *Account) Password(c echo.Context, who models.SignedIn) error {
 	if err != nil {
 		return err
 	}
+	tokensToo := in.values.Get("tokens") == "revoke"
 	ended, err := h.identity.ChangePassword(c.Request().Context(), who,
-		in.values.Get("old"), in.values.Get("new"), in.values.Get("again"))
+		in.values.Get("old"), in.values.Get("new"), in.values.Get("again"), tokensToo)
 	if err != nil {
-		return h.again(c, who, err, func(p *views.AccountProps) { p.Refused = views.FormPassword })
+		return h.again(c, who, err, func(p *views.AccountProps) { p.Refused, p.TokensToo = views.FormPassword, tokensToo })
 	}
-	return h.leave(c, views.AccountURL, ui.Good, "Your password is changed."+endedText(ended))
+	return h.leave(c, views.AccountURL, ui.Good, "Your password is changed."+endedText(ended.Sessions)+revokedText(ended.Tokens))
 }
 
 func endedText(sessions int) string {
@@ -119,6 +120,17 @@ func endedText(sessions int) string {
 		return " One other session was ended."
 	default:
 		return " " + strconv.Itoa(sessions) + " other sessions were ended."
+	}
+}
+
+func revokedText(tokens int) string {
+	switch tokens {
+	case 0:
+		return ""
+	case 1:
+		return " One API token was revoked."
+	default:
+		return " " + strconv.Itoa(tokens) + " API tokens were revoked."
 	}
 }
 

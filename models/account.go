@@ -45,10 +45,24 @@ func (s *System) RevokeOtherSessions(ctx context.Context, who SignedIn) (ended i
 	return ended, err
 }
 
+// PasswordEnded is what a new password put an end to.
+type PasswordEnded struct{ Sessions, Tokens int }
+
+// words say no more than numbers: each org learns of the tokens that were its
+// own, by name, from an event of their own.
+func (e PasswordEnded) words() map[string]any {
+	words := map[string]any{"sessions_ended": e.Sessions}
+	if e.Tokens > 0 {
+		words["tokens_revoked"] = e.Tokens
+	}
+	return words
+}
+
 // ChangePassword stores a new hash in place of the old one, ends the user's
 // other sessions and half-way sign-ins, and tells of it. Where the password
-// was changed meanwhile it is a conflict.
-func (s *System) ChangePassword(ctx context.Context, who SignedIn, oldHash, hash string) (ended int, err error) {
+// was changed meanwhile it is a conflict. API tokens stay unless tokensToo:
+// programs go on, whoever it was that knew the password.
+func (s *System) ChangePassword(ctx context.Context, who SignedIn, oldHash, hash string, tokensToo bool) (ended PasswordEnded, err error) {
 	err = s.db.changing(ctx, scopeValue{all: true}, who.Actor, true, func(w *Writer) error {
 		done := w.tx.Model(&User{}).Where("id = ? AND password_hash = ?", who.User.ID, oldHash).Update("password_hash", hash)
 		if done.Error != nil {
@@ -60,11 +74,16 @@ func (s *System) ChangePassword(ctx context.Context, who SignedIn, oldHash, hash
 		if err := w.tx.Where("user_id = ?", who.User.ID).Delete(&SignInChallenge{}).Error; err != nil {
 			return err
 		}
-		if ended, err = w.endOthers(who); err != nil {
+		if ended.Sessions, err = w.endOthers(who); err != nil {
 			return err
 		}
+		if tokensToo {
+			if ended.Tokens, err = w.revokeTokens("user_id = ?", who.User.ID); err != nil {
+				return err
+			}
+		}
 		return w.recordForUser(who.User.ID, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded, Object: who.User.object(),
-			After: map[string]any{"sessions_ended": ended}})
+			After: ended.words()})
 	})
 	return ended, err
 }

@@ -94,6 +94,24 @@ func (s *System) RevokeAPIToken(ctx context.Context, who SignedIn, id TokenID) e
 	})
 }
 
+// revokeTokens ends those that were not revoked yet, and tells each one's org.
+func (w *Writer) revokeTokens(where string, args ...any) (int, error) {
+	var tokens []APIToken
+	if err := w.tx.Where("revoked_at IS NULL").Where(where, args...).Order("id").Find(&tokens).Error; err != nil {
+		return 0, err
+	}
+	for _, t := range tokens {
+		if err := w.tx.Model(&APIToken{}).Where("id = ? AND revoked_at IS NULL", t.ID).Update("revoked_at", Now()).Error; err != nil {
+			return 0, err
+		}
+		w.touchOf(t.OrgID, "token", string(t.ID))
+		if err := w.recordFor(t.OrgID, Event{Action: ActionTokenRevoke, Outcome: OutcomeSucceeded, Object: t.object()}); err != nil {
+			return 0, err
+		}
+	}
+	return len(tokens), nil
+}
+
 // tokenRow brings token and maker in one query.
 type tokenRow struct {
 	APIToken

@@ -50,6 +50,8 @@ const (
 	ActionMemberRemove   Action = "member.remove"
 	ActionAccountLink    Action = "user.sso_link"
 	ActionAccountUnlink  Action = "user.sso_unlink"
+	ActionAccountDisable Action = "user.disable" // everywhere, by an operator
+	ActionAccountEnable  Action = "user.enable"
 	ActionConfigChange   Action = "provider.configure"
 	ActionQuotaRepair    Action = "quota.repair"
 	ActionCloudDisable   Action = "cloud.disable"
@@ -76,7 +78,7 @@ var Actions = slices.Concat([]Action{
 	ActionTaskCancel, ActionTaskRetry,
 	ActionConsoleTicket, ActionConsoleOpen, ActionConsoleClose, ActionConsoleEnd, ActionConsoleRefuse, ActionConsoleVMRC,
 	ActionSignIn, ActionSignInRefused, ActionSignOut, ActionSessionRevoke, ActionPasswordSet,
-	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionAccountUnlink, ActionTokenCreate, ActionTokenRevoke, ActionTokenRefused,
+	ActionFactorOn, ActionFactorOff, ActionRecoveryUse, ActionAccountLink, ActionAccountUnlink, ActionAccountDisable, ActionAccountEnable, ActionTokenCreate, ActionTokenRevoke, ActionTokenRefused,
 	ActionInvite, ActionInviteResend, ActionInviteEnd, ActionInviteRefused, ActionMemberJoin, ActionMemberRole,
 	ActionMemberDisable, ActionMemberEnable, ActionMemberRemove,
 	ActionAccessRefused, ActionSiteRefused, ActionEdgeRefused, ActionConfigChange, ActionQuotaRepair,

@@ -86,7 +86,7 @@ func (w *Writer) refuseIn(org OrgID, e Event, tries int64) error {
 	if row.Names == "" {
 		names = nil
 	}
-	if slices.Contains(names, e.Object.Name) || len(names) >= refusedNamesMax {
+	if row.Source == "" || slices.Contains(names, e.Object.Name) || len(names) >= refusedNamesMax {
 		return nil
 	}
 	names = append(names, strings.ReplaceAll(e.Object.Name, "\n", " "))
@@ -140,7 +140,7 @@ func (row *auditRefusal) event() Event {
 	}
 	if row.ObjectID == "" {
 		object.Name = kind.several
-		if kind.list != "" {
+		if kind.list != "" && row.Names != "" {
 			after[kind.list] = strings.Split(row.Names, "\n")
 		}
 	}

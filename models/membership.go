@@ -109,11 +109,7 @@ func (w *Writer) keepAnAdmin(org OrgID, p Person) error {
 	if p.Role != RoleAdmin || !p.Active() {
 		return nil
 	}
-	var others int64
-	err := w.tx.Model(&Member{}).
-		Joins("JOIN users ON users.id = members.user_id AND users.disabled_at IS NULL").
-		Where("members.org_id = ? AND members.user_id <> ? AND members.role = ? AND members.disabled_at IS NULL", org, p.UserID, RoleAdmin).
-		Count(&others).Error
+	others, err := w.otherAdmins(org, p.UserID)
 	if err == nil && others == 0 {
 		return ErrLastAdmin
 	}
@@ -254,18 +250,8 @@ func (w *Writer) endMember(org OrgID, user UserID) error {
 	if err := w.endDevicesOf(org, user); err != nil {
 		return err
 	}
-	var tokens []APIToken
-	if err := w.tx.Find(&tokens, "org_id = ? AND user_id = ? AND revoked_at IS NULL", org, user).Error; err != nil {
+	if _, err := w.revokeTokens("org_id = ? AND user_id = ?", org, user); err != nil {
 		return err
-	}
-	for _, t := range tokens {
-		if err := w.tx.Model(&APIToken{}).Where("id = ? AND revoked_at IS NULL", t.ID).Update("revoked_at", Now()).Error; err != nil {
-			return err
-		}
-		w.touchOf(org, "token", string(t.ID))
-		if err := w.recordFor(org, Event{Action: ActionTokenRevoke, Outcome: OutcomeSucceeded, Object: t.object()}); err != nil {
-			return err
-		}
 	}
 	if err := w.endInvitationsOf(org, user); err != nil {
 		return err

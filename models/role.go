@@ -38,7 +38,8 @@ const (
 
 	ProviderRead  Permission = "provider.read"
 	ProviderWrite Permission = "provider.write"
-	ProviderLook  Permission = "provider.look" // into an org: for a reason, for a time
+	ProviderLook  Permission = "provider.look"     // into an org: for a reason, for a time
+	AccountManage Permission = "provider.accounts" // disable and enable whole accounts
 )
 
 // permissions is the one table that says who may do what; nothing else decides.
@@ -62,6 +63,7 @@ var permissions = map[Permission][]Role{
 	ProviderRead:   {RoleOperator, RoleProviderAuditor},
 	ProviderWrite:  {RoleOperator},
 	ProviderLook:   {RoleOperator, RoleProviderAuditor},
+	AccountManage:  {RoleOperator},
 }
 
 // strength puts an org's roles in order. A role without one is no member's.

@@ -74,20 +74,29 @@ func (u *User) configuration() map[string]any {
 	return map[string]any{"email": u.Email, "name": u.Name, "provider_role": u.ProviderRole}
 }
 
-// SetPassword stores a new password hash and ends every session of the account.
+// SetPassword stores a new password hash, as whoever runs the portal: every
+// session of the account ends, and its API tokens are revoked. A password that
+// somebody else has to set is one that may be known to others.
 func (s *System) SetPassword(ctx context.Context, id UserID, hash string) error {
 	return s.changing(ctx, func(w *Writer) error {
+		var u User
+		if err := w.tx.Take(&u, "id = ?", id).Error; err != nil {
+			return absent(err, "account")
+		}
 		if err := w.tx.Model(&User{}).Where("id = ?", id).Update("password_hash", hash).Error; err != nil {
 			return err
 		}
-		if err := w.tx.Model(&Session{}).Where("user_id = ? AND revoked_at IS NULL", id).Update("revoked_at", Now()).Error; err != nil {
+		if err := w.tx.Where("user_id = ?", id).Delete(&SignInChallenge{}).Error; err != nil {
 			return err
 		}
-		var u User
-		if err := w.tx.Take(&u, "id = ?", id).Error; err != nil {
+		var ended PasswordEnded
+		var err error
+		if ended.Sessions, err = w.endSessions("user_id = ?", id); err != nil {
 			return err
 		}
-		return w.recordForUser(id, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded,
-			Object: Object{Kind: "user", ID: string(id), Name: u.Name}})
+		if ended.Tokens, err = w.revokeTokens("user_id = ?", id); err != nil {
+			return err
+		}
+		return w.recordForUser(id, Event{Action: ActionPasswordSet, Outcome: OutcomeSucceeded, Object: u.object(), After: ended.words()})
 	})
 }

@@ -58,6 +58,7 @@ type AccountProps struct {
 	FactorOn         bool
 	RecoveryLeft     int
 	PasswordMinChars int
+	TokensToo        bool // ticked in the password's form
 	HasPassword      bool
 	// SSOLabel names the identity provider, "" without one; SSOEmail is who
 	// the account is there, "" while it isn't connected.
@@ -160,4 +161,16 @@ func browserName(agent string) string {
 	default:
 		return browser + " on " + system
 	}
+}
+
+// tokensNote says what a new password leaves alone.
+func (p AccountProps) tokensNote() string {
+	note := "You have none."
+	if len(p.Tokens) > 0 {
+		note = "You have " + count(len(p.Tokens), "token", "tokens") + ". Left alone, they go on to work: tick this if somebody may have known your password."
+	}
+	if p.SSOConnected {
+		note += " Signing in with " + p.SSOLabel + " stays as it is."
+	}
+	return note
 }

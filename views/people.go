@@ -166,7 +166,7 @@ var permissionWords = map[models.Permission]string{
 	models.NetworkProbe:  "Have the gateway try a service's machines",
 	models.NetworkManage: "Change networks, public IPs, services, firewall and everybody's VPN devices", models.VPNUse: "Let one's own devices into the VPN",
 	models.VPNReadAll:   "See everybody's VPN devices",
-	models.ProviderLook: "Look into an org, for a reason and a time",
+	models.ProviderLook: "Look into an org, for a reason and a time", models.AccountManage: "Disable and enable whole accounts, in every org",
 	models.ProviderRead: "See clouds, orgs and tasks of the whole portal", models.ProviderWrite: "Change clouds, menu, quotas and orgs",
 }
 

@@ -16,6 +16,7 @@ const (
 	ProviderTemplatesURL = "/provider/templates"
 	ProviderNetworksURL  = "/provider/networks"
 	ProviderOrgsURL      = "/provider/orgs"
+	ProviderAccountsURL  = "/provider/accounts"
 	ProviderTasksURL     = "/provider/tasks"
 	ProviderHealthURL    = "/provider/health"
 	ProviderEventsURL    = "/provider/events"
@@ -34,6 +35,7 @@ const (
 	EntryNetworks ProviderEntry = "networks"
 	EntryEdges    ProviderEntry = "gateways"
 	EntryOrgs     ProviderEntry = "orgs"
+	EntryAccounts ProviderEntry = "accounts"
 	EntryTasks    ProviderEntry = "tasks"
 	EntryConsoles ProviderEntry = "consoles"
 	EntryHistory  ProviderEntry = "history"
@@ -53,6 +55,7 @@ var providerEntries = []struct {
 	{EntryNetworks, "Networks", "network", ProviderNetworksURL},
 	{EntryEdges, "Gateways", "router", EdgesURL},
 	{EntryOrgs, "Orgs", "building", ProviderOrgsURL},
+	{EntryAccounts, "Accounts", "user", ProviderAccountsURL},
 	{EntryTasks, "Tasks", "list-check", ProviderTasksURL},
 	{EntryConsoles, "Consoles", "terminal-2", ProviderConsolesURL},
 	{EntryHistory, "History", "history", ProviderHistoryURL},
@@ -82,3 +85,8 @@ func ProviderTemplateURL(id models.TemplateID) string { return ProviderTemplates
 
 // ProviderOrgURL is an org's page for operators.
 func ProviderOrgURL(slug string) string { return ProviderOrgsURL + "/" + url.PathEscape(slug) }
+
+// ProviderAccountURL is an account's page for operators.
+func ProviderAccountURL(id models.UserID) string {
+	return ProviderAccountsURL + "/" + url.PathEscape(string(id))
+}

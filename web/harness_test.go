@@ -90,7 +90,11 @@ func (p *portal) as(email string) *browser { return p.lastSeen(email, models.Now
 // lastSeen makes one that was last used then.
 func (p *portal) lastSeen(email string, then time.Time) *browser {
 	p.t.Helper()
-	u := p.User(email)
+	return p.lastSeenOf(p.User(email), then)
+}
+
+func (p *portal) lastSeenOf(u models.User, then time.Time) *browser {
+	p.t.Helper()
 	token := models.NewID[string]() + "-cookie"
 	sum := sha256.Sum256([]byte(token))
 	who := models.SignedIn{User: u, Session: models.Session{

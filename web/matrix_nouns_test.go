@@ -39,6 +39,7 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	"provider/clouds":    func(m *matrix, _ string) string { return string(m.p.Public.ID) },
 	"provider/menu":      func(m *matrix, _ string) string { return string(m.p.Small.ID) },
 	"provider/templates": func(m *matrix, _ string) string { return string(m.p.Template.ID) },
+	"provider/accounts":  func(m *matrix, _ string) string { return m.p.member("acme") },
 	"provider/orgs":      func(*matrix, string) string { return "acme" },
 	"provider/invitations": func(m *matrix, _ string) string {
 		var i models.Invitation

@@ -316,6 +316,11 @@ func (m *matrix) send(r route, a actor, target, path string) answer {
 	}
 	request := m.p.anonymous().request(r.method, path, form)
 	m.sources++
+	if m.sources%50 == 0 { // before a minute's refusals are so many that they are counted as one
+		if err := m.p.System.TellRefusals(context.Background(), models.Now().Add(2*time.Minute)); err != nil {
+			m.p.t.Fatal(err)
+		}
+	}
 	request.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1234", m.sources>>16&255, m.sources>>8&255, m.sources&255)
 	enter(request)
 	m.mu.Lock()

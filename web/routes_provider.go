@@ -77,6 +77,12 @@ func (s *Server) mountProvider(provider group, h *handlers.Provider) {
 	provider.POST("/invitations/:id/resend", s.Provider(write, h.ResendAdmin))
 	provider.POST("/invitations/:id/withdraw", s.Provider(write, h.WithdrawAdmin))
 
+	accounts := provider.under("/accounts")
+	accounts.GET("", s.Provider(read, h.Accounts))
+	accounts.GET("/:id", s.Provider(read, h.Account))
+	accounts.POST("/:id/disable", s.Provider(models.AccountManage, h.DisableAccount))
+	accounts.POST("/:id/enable", s.Provider(models.AccountManage, h.EnableAccount))
+
 	provider.GET("/tasks", s.Provider(read, h.Tasks))
 	provider.GET("/health", s.Provider(read, h.Health))
 }

@@ -12,8 +12,9 @@ import (
 const PasswordMinChars = 12
 
 // ChangePassword sets a new password for whoever knows the old one, and ends
-// the account's other sessions. It says how many those were.
-func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, fresh, again string) (ended int, err error) {
+// the account's other sessions, and its API tokens where tokensToo. It says how
+// many those were.
+func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, fresh, again string, tokensToo bool) (ended models.PasswordEnded, err error) {
 	fields := map[string]string{}
 	switch problem := passwordProblem(fresh); {
 	case problem != "":
@@ -27,17 +28,17 @@ func (s *Service) ChangePassword(ctx context.Context, who models.SignedIn, old, 
 		fields["old"] = "Enter your present password."
 	}
 	if len(fields) > 0 {
-		return 0, models.Invalid(fields)
+		return ended, models.Invalid(fields)
 	}
 	oldHash, err := s.checkPassword(ctx, who, old, "old", models.ActionPasswordSet)
 	if err != nil {
-		return 0, err
+		return ended, err
 	}
 	hash, err := s.passwords.create(ctx, fresh)
 	if err != nil {
-		return 0, err
+		return ended, err
 	}
-	return s.system.ChangePassword(ctx, who, oldHash, hash)
+	return s.system.ChangePassword(ctx, who, oldHash, hash, tokensToo)
 }
 
 // ownsPassword refuses an account that signs in by single sign-on alone: its

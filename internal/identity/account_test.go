@@ -281,12 +281,12 @@ func TestNewPasswordEndsEveryOtherWayIn(t *testing.T) {
 			"new":   {password, "short", "short"},
 			"again": {password, "a new long password", "another long password"},
 		} {
-			if _, err := s.ChangePassword(ctx, own, try[0], try[1], try[2]); models.FieldsOf(err)[field] == "" {
+			if _, err := s.ChangePassword(ctx, own, try[0], try[1], try[2], false); models.FieldsOf(err)[field] == "" {
 				t.Errorf("%s: %v", field, err)
 			}
 		}
-		ended, err := s.ChangePassword(ctx, own, password, "a new long password", "a new long password")
-		if err != nil || ended != 1 {
+		ended, err := s.ChangePassword(ctx, own, password, "a new long password", "a new long password", false)
+		if err != nil || ended.Sessions != 1 {
 			t.Fatalf("%d ended, %v", ended, err)
 		}
 		if _, err := s.Authenticate(ctx, otherToken); !errors.Is(err, models.ErrNotFound) {
@@ -317,11 +317,11 @@ func TestGuessingTheOldPasswordIsTooMany(t *testing.T) {
 	person(t, w, "petra@acme.example")
 	_, who := signedIn(t, s)
 	for range 10 {
-		if _, err := s.ChangePassword(context.Background(), who, "guess", "a new long password", "a new long password"); !errors.Is(err, models.ErrInvalid) {
+		if _, err := s.ChangePassword(context.Background(), who, "guess", "a new long password", "a new long password", false); !errors.Is(err, models.ErrInvalid) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.ChangePassword(context.Background(), who, password, "a new long password", "a new long password"); !errors.Is(err, models.ErrTooMany) {
+	if _, err := s.ChangePassword(context.Background(), who, password, "a new long password", "a new long password", false); !errors.Is(err, models.ErrTooMany) {
 		t.Errorf("the eleventh: %v", err)
 	}
 }
