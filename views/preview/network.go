@@ -94,6 +94,14 @@ func serviceScreens(r records, f views.Frame) []screen {
 	chosen := node
 	chosen.Machine, chosen.MachineName, chosen.Port = "m-web-1", "web-1", "80"
 	chosen.Addresses = []models.Address{{Address: "10.20.0.11", NetworkID: "n-1"}}
+	reserved := []models.ReservedPort{{L4: "tcp", Port: 8404}, {L4: "tcp", Port: 9101}, {L4: "udp", Port: 51820, ForVPN: true}}
+	udp.Reserved = reserved
+	edit := views.ServiceEditProps{Frame: f, Service: services[4], Form: views.FormOf(services[4]), IPs: r.ips(), Reserved: reserved,
+		Offer: models.Offer{Available: true, PricePerHourMicros: 4000}}
+	costly := edit
+	costly.Form.PublicIP, costly.Errors = "new", map[string]string{"accept": "Accept the price of the new public IP, or choose one that the org has."}
+	ssh := chosen
+	ssh.Port, ssh.AdminPort = "22", "SSH"
 	return []screen{
 		{"service-what", views.ServiceNew(wizard(1, map[string]string{"port": "TCP port 22 of this public IP is taken by the service jump. Choose another port or another IP."}))},
 		{"service-what-udp", views.ServiceNew(udp)},
@@ -105,9 +113,11 @@ func serviceScreens(r records, f views.Frame) []screen {
 		{"service-down", views.Service(down)},
 		{"service-failed", views.Service(failed)},
 		{"service-bare", views.Service(bare)},
-		{"service-edit", views.ServiceEdit(views.ServiceEditProps{Frame: f, Service: services[4], Form: views.FormOf(services[4]), IPs: r.ips()})},
+		{"service-edit", views.ServiceEdit(edit)},
+		{"service-edit-new-ip", views.ServiceEdit(costly)},
 		{"node-pick", views.NodeNew(node)},
 		{"node-port", views.NodeNew(chosen)},
+		{"node-port-ssh", views.NodeNew(ssh)},
 	}
 }
 
