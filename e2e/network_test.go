@@ -52,10 +52,8 @@ func TestAdminPublishesAMachine(t *testing.T) {
 	service := b.Path()
 	b.Shot("05-service")
 
-	// The same port again: the conflict names who has it.
+	// The same port again: before any price is shown, the conflict names who has it.
 	b.Open("/orgs/acme/network/services/new?step=4&name=other&protocol=http&port=" + public + "&balancing=round_robin&monitor=none&idle=60&sources=0.0.0.0/0")
-	b.Click("#accept")
-	b.Click("form.stack button[type=submit].btn-primary")
 	b.Until("the conflict", "document.querySelector('#port-error')?.textContent.includes('shop')")
 	b.Shot("06-conflict")
 
