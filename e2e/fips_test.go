@@ -25,11 +25,13 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/pquerna/otp/totp"
 )
 
 // The portal, built with the certified module and run with everything else
-// refused, serves TLS, signs somebody in and opens a console; there is no VPN Connect. In the whole of
-// it only the WebSocket handshake's SHA-1 is let through.
+// refused, serves TLS, signs somebody in, by an authenticator app's codes as
+// well, and opens a console; there is no VPN Connect. In the whole of it only
+// the WebSocket handshake's SHA-1 and that of the codes are let through.
 func TestConsoleOpensUnderEnforcedFIPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -99,17 +101,56 @@ func TestConsoleOpensUnderEnforcedFIPS(t *testing.T) {
 	if cookies := jar.Cookies(at); len(cookies) != 1 || !strings.HasPrefix(cookies[0].Name, "__Host-") {
 		t.Errorf("cookies are %v", cookies)
 	}
-	answer, err := client.Get(base + "/orgs/acme/machines")
-	if err != nil {
-		t.Fatal(err)
+	get := func(path string) string {
+		t.Helper()
+		answer, err := client.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %v", path, answer.StatusCode, err)
+		}
+		return string(body)
 	}
-	page, _ := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
-	machine := regexp.MustCompile(`data-machine-id="([^"]+)"`).FindSubmatch(page)
+	// The second factor: set up, then asked for at the next sign-in.
+	if status, body := post("/account/second-factor", nil); status != http.StatusSeeOther {
+		t.Fatalf("second factor: %d\n%s", status, body)
+	}
+	secret := regexp.MustCompile(`data-secret="totp">([A-Z2-7 ]+)<`).FindStringSubmatch(get("/account/second-factor"))
+	if secret == nil {
+		t.Fatal("there is no secret to scan")
+	}
+	code := func(at time.Time) url.Values {
+		t.Helper()
+		text, err := totp.GenerateCode(strings.ReplaceAll(secret[1], " ", ""), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return url.Values{"code": {text}}
+	}
+	if status, body := post("/account/second-factor/confirm", code(time.Now())); status != http.StatusOK {
+		t.Fatalf("confirm the second factor: %d\n%s", status, body)
+	}
+	jar, _ = cookiejar.New(nil)
+	client.Jar = jar
+	if status, body := post("/sign-in", url.Values{"email": {"user@acme.example"}, "password": {"millwright"}}); status != http.StatusSeeOther {
+		t.Fatalf("sign in again: %d\n%s", status, body)
+	}
+	if status, _ := post("/sign-in/code", url.Values{"code": {"000000"}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong code: %d", status)
+	}
+	// The code of the next half minute: the first has been used.
+	if status, body := post("/sign-in/code", code(time.Now().Add(30*time.Second))); status != http.StatusSeeOther {
+		t.Fatalf("the code: %d\n%s", status, body)
+	}
+
+	machine := regexp.MustCompile(`data-machine-id="([^"]+)"`).FindStringSubmatch(get("/orgs/acme/machines"))
 	if machine == nil {
 		t.Fatal("there is no machine")
 	}
-	status, body := post("/orgs/acme/machines/"+string(machine[1])+"/console/ticket", nil)
+	status, body := post("/orgs/acme/machines/"+machine[1]+"/console/ticket", nil)
 	var ticket struct {
 		Ticket string `json:"ticket"`
 		URL    string `json:"url"`

@@ -54,10 +54,17 @@ func (l ConsoleLimits) loads(user UserID, machine MachineID, host string) []stru
 		most     int
 		sentence string
 	}{
-		{consoleLoad{Kind: "user", Key: string(user)}, l.User, "One person may have %d consoles open at once, and you have. Close one that you don't need."},
-		{consoleLoad{Kind: "machine", Key: string(machine)}, l.Machine, "A machine may have %d consoles open at once, and this one has. Try again when somebody has left."},
-		{consoleLoad{Kind: "host", Key: host}, l.Host, "The host of this machine carries %d consoles at once, and does. Try again in a moment."},
+		{consoleLoad{Kind: "user", Key: string(user)}, l.User, "One person may have %s open at once, and you have. Close one that you don't need."},
+		{consoleLoad{Kind: "machine", Key: string(machine)}, l.Machine, "A machine may have %s open at once, and this one has. Try again when somebody has left."},
+		{consoleLoad{Kind: "host", Key: host}, l.Host, "The host of this machine carries %s at once, and does. Try again in a moment."},
 	}
+}
+
+func consolesText[N int | int64](n N) string {
+	if n == 1 {
+		return "1 console"
+	}
+	return fmt.Sprintf("%d consoles", n)
 }
 
 // consoleRetrySeconds is how soon to look whether a console was closed.
@@ -84,7 +91,7 @@ func (w *Writer) takeConsoleLoad(c ConsoleSession, limits ConsoleLimits) error {
 			return done.Error
 		}
 		if done.RowsAffected == 0 {
-			return TooMany(fmt.Sprintf(l.sentence, l.most), consoleRetrySeconds)
+			return TooMany(fmt.Sprintf(l.sentence, consolesText(l.most)), consoleRetrySeconds)
 		}
 	}
 	return nil
@@ -112,7 +119,7 @@ func (w *Writer) ConsoleRoom(m *Machine, limits ConsoleLimits) error {
 		return err
 	}
 	if quota.Used >= quota.Ceiling {
-		return TooMany(fmt.Sprintf("The org may have %d consoles open at once, and has. Close one that nobody needs.", quota.Ceiling), consoleRetrySeconds)
+		return TooMany(fmt.Sprintf("The org may have %s open at once, and has. Close one that nobody needs.", consolesText(quota.Ceiling)), consoleRetrySeconds)
 	}
 	for _, l := range limits.loads(UserID(w.actor.ID), m.ID, hostKey(m.CloudID, m.Host)) {
 		if l.Key == "" || l.most <= 0 {
@@ -123,7 +130,7 @@ func (w *Writer) ConsoleRoom(m *Machine, limits ConsoleLimits) error {
 			return err
 		}
 		if row.Used >= int64(l.most) {
-			return TooMany(fmt.Sprintf(l.sentence, l.most), consoleRetrySeconds)
+			return TooMany(fmt.Sprintf(l.sentence, consolesText(l.most)), consoleRetrySeconds)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ const SLEPT_MS = 5_000; // a tick that comes so late says that the computer slep
 export class Heartbeat {
   #hooks;
   #now;
+  #wall;
   #every;
   #stop;
   #timer = 0;
@@ -19,12 +20,14 @@ export class Heartbeat {
   #patience = PATIENCE_MS;
   #lastPing = 0;
   #lastTick = 0;
+  #lastWall = 0; // the same by the clock on the wall
   #answers = false; // this portal answers pings at all
 
   // hooks: ping(n), latency(ms), silent().
-  constructor(hooks, { now = () => performance.now(), every = (f, ms) => setInterval(f, ms), stop = (timer) => clearInterval(timer) } = {}) {
+  constructor(hooks, { now = () => performance.now(), wall = () => Date.now(), every = (f, ms) => setInterval(f, ms), stop = (timer) => clearInterval(timer) } = {}) {
     this.#hooks = hooks;
     this.#now = now;
+    this.#wall = wall;
     this.#every = every;
     this.#stop = stop;
   }
@@ -33,6 +36,7 @@ export class Heartbeat {
     this.stop();
     this.#sentAt = 0;
     this.#lastTick = this.#now();
+    this.#lastWall = this.#wall();
     this.#timer = this.#every(() => this.tick(), TICK_MS);
     this.#ping(PATIENCE_MS);
   }
@@ -61,8 +65,12 @@ export class Heartbeat {
 
   tick() {
     const at = this.#now();
-    const slept = at - this.#lastTick > SLEPT_MS;
+    // In some browsers and systems the one clock stands still while the
+    // computer sleeps. The other may be set; to ask once too often does no harm.
+    const wall = this.#wall();
+    const slept = Math.max(at - this.#lastTick, wall - this.#lastWall) > SLEPT_MS;
     this.#lastTick = at;
+    this.#lastWall = wall;
     if (slept) {
       this.#ping(HURRY_MS);
     } else if (this.#sentAt) {

@@ -37,11 +37,12 @@ test("what comes back is retried, what doesn't says so with who", () => {
 // A clock that is turned by hand.
 function heart() {
   let at = 1000;
+  let asleep = 0;
   let runs = false;
   const told = { pings: [], latency: [], silent: 0 };
   const beat = new Heartbeat(
     { ping: (n) => told.pings.push(n), latency: (ms) => told.latency.push(ms), silent: () => told.silent++ },
-    { now: () => at, every: () => { runs = true; return 1; }, stop: () => { runs = false; } },
+    { now: () => at, wall: () => at + asleep, every: () => { runs = true; return 1; }, stop: () => { runs = false; } },
   );
   const pass = (ms, by = 500) => {
     for (const end = at + ms; at < end;) {
@@ -49,7 +50,7 @@ function heart() {
       if (runs) beat.tick();
     }
   };
-  return { beat, told, pass, wait: (ms) => { at += ms; } };
+  return { beat, told, pass, wait: (ms) => { at += ms; }, sleep: (ms) => { asleep += ms; } };
 }
 
 test("latency is the way there and back", () => {
@@ -95,6 +96,17 @@ test("a laptop that slept asks at once, and doesn't wait long", () => {
   beat.pong(1);
   wait(3_600_000);
   beat.tick();
+  assert.equal(told.pings.length, 2);
+  pass(2100);
+  assert.equal(told.silent, 1);
+});
+
+test("a clock that stands still while the laptop sleeps hides nothing", () => {
+  const { beat, told, pass, sleep } = heart();
+  beat.start();
+  beat.pong(1);
+  sleep(3_600_000);
+  pass(500);
   assert.equal(told.pings.length, 2);
   pass(2100);
   assert.equal(told.silent, 1);
