@@ -256,7 +256,7 @@ func ConsoleRows(p ConsolesProps) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.EmptyState(ui.EmptyProps{Icon: "search", Title: "No open console matches", Text: "Nobody of this name has one open, nor is one of such a machine open. A console shows here while it lasts."}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.EmptyState(ui.EmptyProps{Icon: "search", Title: "No open console matches", Text: "No machine and no person like that has one open just now. A console shows here while it lasts."}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

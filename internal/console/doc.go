@@ -38,7 +38,8 @@
 //
 // The portal sends text only to a client that has sent some: a plain VNC
 // client takes every frame for picture. So a page sends its first ping when the
-// socket opens; the list of viewers answers it, and comes again at each change.
+// socket opens; the list of viewers answers it, and comes again when it changes, four
+// times a second at most.
 // A notice comes where the ending has a person in it: kind "taken_over" (4408)
 // or "closed_by" (4410), by their name, text a sentence. Of a client's text
 // frames those beyond textMax bytes end the socket (1008), those beyond
