@@ -122,7 +122,7 @@ func TestQuotaOfConsolesHolds(t *testing.T) {
 	b.wantEvent(models.ActionConsoleRefuse, endTooMany.text)
 	_, err := b.service.Issue(context.Background(), u.scope, b.machine.ID, b.portal.URL, operate)
 	var refused *models.Error
-	if !errors.As(err, &refused) || refused.Code != models.CodeTooMany || refused.RetryAfterSeconds == 0 || !strings.Contains(refused.Message, "may have 1 consoles") {
+	if !errors.As(err, &refused) || refused.Code != models.CodeTooMany || refused.RetryAfterSeconds == 0 || !strings.Contains(refused.Message, "may have 1 console open") {
 		t.Errorf("a ticket beyond the quota: %v", err)
 	}
 	_ = first.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""))
