@@ -51,8 +51,8 @@ func oldestID(t time.Time) EventID {
 	return EventID(fmt.Sprintf("%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff))
 }
 
-// timeOfID is when NewID made the id.
-func timeOfID(id EventID) time.Time {
+// EventTime is when NewID made the id.
+func EventTime(id EventID) time.Time {
 	parsed, err := uuid.Parse(string(id))
 	if err != nil {
 		return time.Time{}
@@ -74,14 +74,35 @@ func (r *Reader) ChainHead() (AuditLink, error) {
 // in which they are to get one. A zero since looks at all of the history.
 func (r *Reader) Unlinked(since time.Time, limit int) ([]AuditEvent, error) {
 	var rows []AuditEvent
-	err := r.tx.Where("id >= ?", oldestID(since)).Where(noLink).Order("at, id").Limit(limit).Find(&rows).Error
+	err := r.tx.Where(r.orgsOwnID()+" >= ?", oldestID(since)).Where(noLink).Order("at, id").Limit(limit).Find(&rows).Error
 	return rows, err
 }
 
-// UnlinkedBehind is Unlinked page by page, behind an id.
-func (r *Reader) UnlinkedBehind(after EventID, limit int) ([]AuditEvent, error) {
+// Span is a part of an org's events: those behind After, as far as UpTo or, if
+// that is "", to the end.
+type Span struct{ After, UpTo EventID }
+
+func (r *Reader) within(s Span) *gorm.DB {
+	q := r.tx.Model(&AuditEvent{}).Where(r.orgsOwnID()+" > ?", s.After)
+	if s.UpTo != "" {
+		q = q.Where(r.orgsOwnID()+" <= ?", s.UpTo)
+	}
+	return q
+}
+
+// CountWithin says how many events there are in the span, by an index alone.
+func (r *Reader) CountWithin(s Span) (n int64, err error) {
+	err = r.within(s).Count(&n).Error
+	return n, err
+}
+
+// UnlinkedWithin returns the span's first events that have no link, in the
+// order of their ids. Each event's link is asked for by itself: the database
+// would otherwise go over all of the links.
+func (r *Reader) UnlinkedWithin(s Span, limit int) ([]AuditEvent, error) {
 	var rows []AuditEvent
-	err := r.tx.Where("id > ?", after).Where(noLink).Order("id").Limit(limit).Find(&rows).Error
+	err := r.within(s).Where("(SELECT audit_links.sequence FROM audit_links WHERE audit_links.event_id = audit_events.id) IS NULL").
+		Order(r.orgsOwnID()).Limit(limit).Find(&rows).Error
 	return rows, err
 }
 

@@ -122,7 +122,7 @@ func (h *hunt) byTail() error {
 	}
 	low := EventID("")
 	if tail.HighID != "" {
-		low = oldestID(timeOfID(tail.HighID).Add(-unlinkedFor))
+		low = oldestID(EventTime(tail.HighID).Add(-unlinkedFor))
 	}
 	// What was linked since may be older than that, if its transaction took long.
 	bound, args := `(SELECT LEAST(CAST(? AS text), MIN(event_id COLLATE "C")) FROM audit_links WHERE org_id = ? AND sequence > ?)`, []any{low, h.org, tail.indexed()}

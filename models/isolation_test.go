@@ -45,7 +45,7 @@ var promises = map[string]promise{
 	"ArchivedEvent": absent, "Bodies": own, "Event": absent, "EventAndLink": absent, "Events": own, "EventsBehind": own, "Holds": own, "Invitations": own, "LastCheckpoint": own, "LastSegment": own, "LatestTask": absent,
 	"Links": own, "Machine": absent, "MachineCounts": own, "MachineRecord": absent, "Machines": own, "Network": absent, "Networks": own,
 	"ObjectEvents": own, "OpenConsole": absent, "OpenConsoles": own, "Org": plain, "OrgRecord": own, "Outbox": own, "People": own,
-	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "ShownLinks": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own, "UnlinkedBehind": own,
+	"Person": absent, "Quotas": own, "Sealed": own, "Segments": own, "ShownLinks": own, "TakenNames": own, "Task": absent, "TaskState": absent, "Tasks": own, "Unlinked": own, "UnlinkedWithin": own, "CountWithin": own,
 
 	"FirewallRule": absent, "FirewallRules": own, "Gateway": own, "MachineAddresses": own, "MachineChoices": own, "MachineNodes": own,
 	"NetworkAddresses": absent, "NetworkRows": own, "NetworkState": own, "Topology": own, "Node": absent, "Peer": absent, "Peers": own, "PublicIP": absent,
@@ -140,6 +140,7 @@ func (x theirs) foreign(method string) map[reflect.Type][]any {
 		{models.PeopleFilter{}, models.PeopleFilter{Search: "acme"}},
 		{models.TaskFilter{}, models.TaskFilter{Machine: machine.ID}, models.TaskFilter{Search: "acmes"}},
 		{models.EventFilter{}, models.EventFilter{Object: string(machine.ID)}, models.EventFilter{Actor: "acme"}},
+		{models.Span{}, models.Span{UpTo: x.events[0].ID}},
 		{models.Event{Action: models.ActionMachinePower, Object: machine.Object(), Outcome: models.OutcomeAccepted}},
 		{models.MachineStopped, models.MachineDeleting, models.MachineFailed}, {models.TaskRunning, models.TaskCancelled}, {set},
 		{models.Amounts{models.ResourceMachines: 1}}, {models.RoleAdmin}, {models.ConsoleAsk{Mode: models.ConsoleOperate}}, {models.ConsoleLimits{}},

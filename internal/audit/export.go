@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millwright/millwright/models"
 )
@@ -63,7 +64,9 @@ func (s *Service) prepare(ctx context.Context, org models.Org, by models.OrgID, 
 	err = s.system.RecordIn(ctx, org.ID, actor, models.Event{Action: models.ActionHistoryExport, Outcome: models.OutcomeAccepted,
 		Object: object(org), After: map[string]any{"format": format, "complete": e.head.Complete}})
 	if err == nil {
-		err = s.Seal(ctx, org.ID)
+		// What is older has been looked at by the sealer; as far as it is not
+		// sealed, it comes at the end of the export.
+		err = s.seal(ctx, org.ID, time.Now().Add(-recheckBack))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare the export: %w", err)
@@ -155,9 +158,10 @@ func (e *Export) complete(ctx context.Context, w io.Writer) error {
 	}
 	checkpoints := newWalker(e.head.Org, e.checkpoints).checkpoints // by sequence
 	foot := footer{Sealed: e.archived}
-	rest, err := e.toEnd(ctx, func(passed func(models.EventID)) error {
+	g := e.service.newGaps()
+	rest, err := e.toEnd(ctx, g, func(passed func(models.EventID)) error {
 		var failed error
-		err := ahead(ctx, e.read, foot.Sealed, (*models.Reader).Bodies, func(row *models.LinkedBody) int64 { return row.Link.Sequence }, func(rows []models.LinkedBody) bool {
+		err := ahead(ctx, e.read, foot.Sealed, watched(g, (*models.Reader).Bodies, bodyOf), func(row *models.LinkedBody) int64 { return row.Link.Sequence }, func(rows []models.LinkedBody) bool {
 			for i := range rows {
 				place := entryOfBody(rows[i])
 				b = appendEntry(b, &place)
@@ -221,10 +225,10 @@ func (e *Export) each(ctx context.Context, fn func([]models.LinkedEvent) error) 
 }
 
 func (e *Export) all(ctx context.Context, fn func([]models.LinkedEvent) error) error {
-	last := e.archived
-	events, err := e.toEnd(ctx, func(passed func(models.EventID)) error {
+	last, g := e.archived, e.service.newGaps()
+	events, err := e.toEnd(ctx, g, func(passed func(models.EventID)) error {
 		var failed error
-		err := ahead(ctx, e.read, last, (*models.Reader).ShownLinks, sequenceOf, func(rows []models.LinkedEvent) bool {
+		err := ahead(ctx, e.read, last, watched(g, (*models.Reader).ShownLinks, eventOf), sequenceOf, func(rows []models.LinkedEvent) bool {
 			for i := range rows {
 				passed(rows[i].Link.EventID)
 				last = sequenceOf(&rows[i])

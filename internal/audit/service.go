@@ -38,7 +38,8 @@ type Service struct {
 	die       func(step string) error // for tests
 
 	archiveEvery time.Duration
-	signing      *turns // one checkpoint of an org at a time, so that each stands on the one before
+	young        time.Duration // how long an event may still come late
+	signing      *turns        // one checkpoint of an org at a time, so that each stands on the one before
 }
 
 // New makes the service.
@@ -46,7 +47,7 @@ func New(system *models.System, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, works: newWorks(), signing: newTurns()}
+	s := &Service{system: system, key: o.Key, outside: o.Outside, log: o.Logger, archiving: o.Archiving, archiveEvery: archiveEvery, young: late, works: newWorks(), signing: newTurns()}
 	if o.Key != nil {
 		s.public = o.Key.Public().With(o.Former...)
 	}
@@ -136,11 +137,13 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 		w.archived, report.Archived = archived, archived
 	}
 	forged := report.Fault
-	if report.Fault, err = s.walk(ctx, w, read); err != nil {
+	g := s.newGaps()
+	report.Fault, err = s.walkPast(ctx, w, read, watched(g, (*models.Reader).Links, eventOf), func(models.EventID) {})
+	if err != nil {
 		return report, err
 	}
 	if report.Fault == nil {
-		report.Fault, report.Unsealed, err = s.tail(ctx, w, read)
+		report.Fault, report.Unsealed, err = s.tail(ctx, w, read, g.spans())
 		if err != nil {
 			return report, err
 		}
@@ -154,14 +157,14 @@ func (s *Service) verify(ctx context.Context, org models.OrgID, read look) (Repo
 
 // walk follows the chain in the database to its end.
 func (s *Service) walk(ctx context.Context, w *walker, read look) (*Fault, error) {
-	return s.walkPast(ctx, w, read, func(models.EventID) {})
+	return s.walkPast(ctx, w, read, (*models.Reader).Links, func(models.EventID) {})
 }
 
 // walkPast is walk that tells which events it has passed.
-func (s *Service) walkPast(ctx context.Context, w *walker, read look, passed func(models.EventID)) (*Fault, error) {
+func (s *Service) walkPast(ctx context.Context, w *walker, read look, next nextOf[models.LinkedEvent], passed func(models.EventID)) (*Fault, error) {
 	var fault *Fault
 	entries := make([]entry, 0, readAtOnce)
-	err := places(ctx, read, w.sequence, func(rows []models.LinkedEvent) bool {
+	err := ahead(ctx, read, w.sequence, next, sequenceOf, func(rows []models.LinkedEvent) bool {
 		entries = entries[:0]
 		for _, row := range rows {
 			entries = append(entries, entryOf(row))
@@ -183,11 +186,12 @@ func places(ctx context.Context, read look, after int64, fn func([]models.Linked
 
 func sequenceOf(row *models.LinkedEvent) int64 { return row.Link.Sequence }
 
+// nextOf reads the next page behind a place of the chain.
+type nextOf[T any] func(r *models.Reader, after int64, limit int) ([]T, error)
+
 // ahead hands over what is behind a sequence, page by page, until fn has
 // enough; the next page is read while fn is at work.
-func ahead[T any](ctx context.Context, read look, after int64, next func(r *models.Reader, after int64, limit int) ([]T, error),
-	sequence func(*T) int64, fn func([]T) bool,
-) error {
+func ahead[T any](ctx context.Context, read look, after int64, next nextOf[T], sequence func(*T) int64, fn func([]T) bool) error {
 	type page struct {
 		rows []T
 		err  error

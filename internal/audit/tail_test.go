@@ -73,6 +73,38 @@ func TestVerificationCountsALongRestThatIsSealedMeanwhile(t *testing.T) {
 	})
 }
 
+// What was put among old events is found, though these are only counted.
+func TestEventAmongOldOnesWithoutAPlaceIsFound(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.service.TrustCounts()
+		r.record(1100)
+		r.seal()
+		links := r.links()
+		if report := r.verify(); !report.Intact() || report.Unsealed != 0 {
+			t.Fatalf("before: %s", report)
+		}
+		for _, at := range []int{3, 1050, 500} {
+			beside := string(links[at].event)
+			added := beside[:35] + map[bool]string{true: "0", false: "f"}[beside[35] != '0']
+			if added < string(links[at-1].event) {
+				t.Fatalf("%s is not among the others", added)
+			}
+			r.asOwner(fmt.Sprintf(`INSERT INTO audit_events SELECT '%s', org_id, at, actor_kind, actor_id, actor_name, session_id, source, action,
+				object_kind, object_id, object_name, outcome, before, after, request_id, body FROM audit_events WHERE id = '%s'`, added, beside))
+			if report := r.verify(); report.Fault == nil || report.Fault.Kind != audit.Changed || string(report.Fault.Event) != added {
+				t.Errorf("beside event %d: %s", at, report)
+			}
+			if at == 500 { // the last: an export seals it
+				if text := r.export(models.EventFilter{}, audit.JSONL); !strings.Contains(text, `"event_id":"`+added) {
+					t.Errorf("event %s is not in the export", added)
+				}
+			}
+			r.asOwner(fmt.Sprintf("DELETE FROM audit_events WHERE id = '%s'", added))
+		}
+	})
+}
+
 // during does something while the first part of an export is written.
 type during struct {
 	bytes.Buffer
