@@ -61,6 +61,7 @@ func TestSecondGatewayTakesNobodysTraffic(t *testing.T) {
 			t.Fatalf("the only gateway carries %v", got)
 		}
 		live(first)
+		takeIP(t, w, "acme") // what its machines are seen from
 		ip := takeIP(t, w, "acme")
 		before := generation(t, w, w.Acme.ID)
 		second := register("gw-2")

@@ -80,7 +80,7 @@ func TestAddressesAreTakenOnceAndReused(t *testing.T) {
 			})
 			return address, err
 		}
-		for range 5 { // .10 to .14 of a /28; .15 is broadcast
+		for range 13 { // .2 to .14 of a /28; .1 is the gateway, .15 broadcast
 			a, err := take()
 			if err != nil || seen[a] {
 				t.Fatalf("address %q: %v", a, err)
@@ -88,7 +88,7 @@ func TestAddressesAreTakenOnceAndReused(t *testing.T) {
 			seen[a] = true
 		}
 		if _, err := take(); !errors.Is(err, models.ErrQuota) {
-			t.Fatalf("sixth address: %v", err)
+			t.Fatalf("fourteenth address: %v", err)
 		}
 		if err := w.System.Within(ctx, w.Acme.ID, models.SystemActor, func(tx *models.Writer) error { return tx.ReleaseMachine(first.ID) }); err != nil {
 			t.Fatal(err)

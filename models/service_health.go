@@ -49,8 +49,8 @@ func (s *ServiceRow) Health() ServiceHealth {
 	return HealthUp
 }
 
-// NodesCounted says whether bytes are known by node: a gateway host counts
-// those of UDP by service alone.
+// NodesCounted says whether bytes are known by node: a gateway that is older
+// counts those of UDP by service alone.
 func (s *ServiceRow) NodesCounted() bool {
 	return s.Protocol != ServiceUDP || s.BytesIn+s.BytesOut == 0 ||
 		slices.ContainsFunc(s.Nodes, func(n NodeRow) bool { return n.BytesIn+n.BytesOut > 0 })

@@ -252,7 +252,12 @@ func TestVPNTurnedOffFreesItsAddress(t *testing.T) {
 		if err := letIn(w.Scope(t, "user@acme.example", "acme"), "laptop of user@acme.example"); err != nil {
 			t.Errorf("let in anew: %v", err)
 		}
-		if err := errors.Join(off(), release()); err != nil {
+		if err := off(); err != nil {
+			t.Fatal(err)
+		}
+		// It is the org's first, and so the one that its machines are seen from.
+		stop := func() error { return admin.Change(ctx, func(tx *models.Writer) error { return tx.StopOutbound() }) }
+		if err := errors.Join(stop(), release()); err != nil {
 			t.Errorf("unused, and not released: %v", err)
 		}
 	})

@@ -142,6 +142,8 @@ func edgeScreens(r records) []screen {
 		{"edges", views.EdgeList(views.EdgesProps{Frame: provider, Edges: edges, Clouds: r.clouds(), CanWrite: true, Errors: map[string]string{"name": "Another gateway has this name. Choose a different one."}})},
 		{"edges-empty", views.EdgeList(views.EdgesProps{Frame: provider, CanWrite: true})},
 		{"edge", views.Edge(views.EdgeProps{Frame: provider, Edge: edges[0], Clouds: r.clouds(), CanWrite: true, Token: "mwe_" + "x4QzX4Qzx4QzX4Qzx4QzX4Qzx4QzX4Qzx4QzX4Qzabc"})},
+		{"edge-move", views.Edge(views.EdgeProps{Frame: provider, Edge: edges[0], Others: edges[1:], Clouds: r.clouds(), CanWrite: true, MoveTo: string(edges[1].ID), Errors: map[string]string{
+			"to": "gw-fra-2 has no leg in West, where Acme has networks.", "off": "Confirm it: two gateways that answer for the same addresses take each other's traffic in turns."}})},
 		{"edge-local", views.Edge(views.EdgeProps{Frame: provider, Edge: edges[3], Clouds: r.clouds(), CanWrite: true})},
 	}
 }

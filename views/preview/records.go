@@ -140,6 +140,29 @@ func (r records) tasks() []models.Task {
 	}
 }
 
+// retiring is a policy's scale-in that waits for connections.
+func (r records) retiring() models.TaskDetail {
+	d := models.TaskDetail{Task: r.task("task-retire", models.TaskRetire, "", models.TaskRunning, "shop-p3", 27, 80*time.Second)}
+	d.ActorName, d.Source = "policy of shop", ""
+	d.Waiting = "3 connections are still open; it goes at 14:32:10 UTC at the latest."
+	d.Log = []models.TaskLog{{At: r.ago(80 * time.Second), Text: "5 connections are still open; it goes at 14:32:10 UTC at the latest."}}
+	for i, title := range []string{"Drain the node", "Wait for its connections", "Remove the node", "Power off", "Destroy", "Give back quota and address"} {
+		d.Steps = append(d.Steps, models.TaskStep{Position: i, Title: title, State: models.StepPending})
+	}
+	d.Steps[0].State, d.Steps[0].StartedAt, d.Steps[0].FinishedAt = models.StepDone, r.at(80*time.Second), r.at(80*time.Second)
+	d.Steps[1].State, d.Steps[1].Percent, d.Steps[1].StartedAt = models.StepRunning, 27, r.at(79*time.Second)
+	return d
+}
+
+// clearing is what is left of a deleted network, which something hangs on.
+func (r records) clearing() models.TaskDetail {
+	d := models.TaskDetail{Task: r.task("task-clear", models.TaskClear, "", models.TaskFailed, "backend", 0, 4*time.Minute)}
+	d.MachineID, d.NetworkID, d.ActorName, d.Source = "", "net-gone", "Millwright", ""
+	d.ErrorText = "The network's port group could not be removed: East does not let the portal do this. Your provider has to look at it."
+	d.Steps = []models.TaskStep{{Title: "Remove its port group", State: models.StepFailed, StartedAt: r.at(4 * time.Minute), FinishedAt: r.at(3 * time.Minute)}}
+	return d
+}
+
 func (r records) steps(current int, state models.StepState) []models.TaskStep {
 	titles := []string{"Reserve", "Place", "Clone the template", "Set size and address", "Connect the network", "Power on", "Wait for the system"}
 	steps := make([]models.TaskStep, len(titles))

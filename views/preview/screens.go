@@ -32,6 +32,8 @@ func screens(now time.Time) []screen {
 		{"dashboard-empty", views.Dashboard(views.DashboardProps{Frame: f, CanOrder: true, Quotas: []models.Quota{{Resource: models.ResourceMachines, Ceiling: 50}, {Resource: models.ResourceVCPUs, Ceiling: 100}}})},
 		{"catalog", views.Catalog(views.CatalogProps{Frame: f, Templates: r.templates(), CanOrder: true})},
 		{"catalog-none", views.Catalog(views.CatalogProps{Frame: f, Search: "solaris", CanOrder: true})},
+		{"task-scale-in", views.Task(views.TaskProps{Frame: f, Task: r.retiring(), CanControl: true})},
+		{"task-network", views.Task(views.TaskProps{Frame: f, Task: r.clearing(), CanControl: true, MachineGone: true})},
 		{"task", views.Task(views.TaskProps{Frame: f, Task: *r.running(), CanControl: true})},
 		{"tasks", views.TaskList(views.TaskListProps{Frame: f, Page: models.Page[models.Task]{Rows: r.tasks(), Next: "n"}})},
 		{"history", views.History(views.HistoryProps{Frame: f, Filter: models.EventFilter{Actor: "a"}, Page: models.Page[models.AuditEvent]{Rows: r.events(), Next: "n", Prev: "p"},
