@@ -65,7 +65,7 @@ func readLeaving(r *models.Reader, id models.MachineID) (l leaving, err error) {
 	}
 	switch {
 	case errors.Is(err, models.ErrNotFound), err == nil && (l.machine.State != models.FacadeLeaving || !l.facts.policy.Enabled):
-		l.stays, err = "the policy is not in charge of it any more", nil
+		l.stays = "the policy is not in charge of it any more"
 	case err != nil:
 		return l, err
 	default:
