@@ -23,13 +23,14 @@ var observedStates = map[string]MachineState{
 // observed is a machine as far as the feed cares.
 type observed struct {
 	Machine
-	Busy bool // has an active Task, which alone may move it
+	Busy bool // has an active Task, which alone may move it, or had until just now
 }
 
 // Observe stores what the feed saw of a cloud at the given time. A full batch
 // is the whole inventory: a settled machine that is not in it is missing. With
-// no active Task, a difference in power becomes a transition by vSphere.
-func (s *System) Observe(ctx context.Context, cloud CloudID, full bool, at time.Time, seen []Observation) error {
+// no active Task, a difference in power becomes a transition by vSphere, but
+// not for a machine that moved after asked: whoever moved it knew better.
+func (s *System) Observe(ctx context.Context, cloud CloudID, full bool, at, asked time.Time, seen []Observation) error {
 	byUUID := make(map[string]Observation, len(seen))
 	ids := make([]string, 0, len(seen))
 	for _, o := range seen {
@@ -51,6 +52,7 @@ func (s *System) Observe(ctx context.Context, cloud CloudID, full bool, at time.
 	}
 	var batch []observed
 	for _, m := range rows {
+		m.Busy = m.Busy || m.UpdatedAt.After(asked)
 		o, there := byUUID[m.ID.InstanceUUID()]
 		if !there {
 			if !full || m.Busy || m.UpdatedAt.After(at) {

@@ -31,7 +31,7 @@ func TestFeedMovesIdleMachinesOnly(t *testing.T) {
 			{InstanceUUID: off.ID.InstanceUUID(), Power: "poweredOff", Ref: "vm-1", Host: "esx-1"},
 			{InstanceUUID: busy.ID.InstanceUUID(), Power: "poweredOff", Ref: "vm-2", Host: "esx-1"},
 		}
-		if err := w.System.Observe(ctx, w.Public.ID, true, time.Now().Add(time.Second), seen); err != nil {
+		if err := w.System.Observe(ctx, w.Public.ID, true, time.Now().Add(time.Second), time.Now().Add(time.Second), seen); err != nil {
 			t.Fatal(err)
 		}
 		want := map[models.MachineID]models.MachineState{off.ID: models.MachineStopped, busy.ID: models.MachineRunning, gone.ID: models.MachineMissing}
@@ -62,7 +62,7 @@ func TestFeedMovesIdleMachinesOnly(t *testing.T) {
 		// The machine that comes back is seen again; the same sight twice changes nothing.
 		back := append(slices.Clone(seen), models.Observation{InstanceUUID: gone.ID.InstanceUUID(), Power: "poweredOn", Ref: "vm-3"})
 		for range 2 {
-			if err := w.System.Observe(ctx, w.Public.ID, true, time.Now().Add(time.Second), back); err != nil {
+			if err := w.System.Observe(ctx, w.Public.ID, true, time.Now().Add(time.Second), time.Now().Add(time.Second), back); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -73,5 +73,43 @@ func TestFeedMovesIdleMachinesOnly(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// A delivery says what was. A machine that a Task has moved since it was asked
+// for stays as the Task left it.
+func TestDeliveryDoesNotOverruleALaterMove(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		m := w.Machine(t, "web-1") // running, as of now
+		off := []models.Observation{{InstanceUUID: m.ID.InstanceUUID(), Ref: "vm-1", Power: "poweredOff"}}
+		state := func() (s models.MachineState) {
+			t.Helper()
+			err := w.System.Look(ctx, w.Acme.ID, func(r *models.Reader) error {
+				row, err := r.Machine(m.ID)
+				s = row.State
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		for _, full := range []bool{true, false} {
+			if err := w.System.Observe(ctx, w.Public.ID, full, time.Now(), time.Now().Add(-time.Minute), off); err != nil {
+				t.Fatal(err)
+			}
+			if got := state(); got != models.MachineRunning {
+				t.Fatalf("full %v: what was seen before the move made it %s", full, got)
+			}
+		}
+		if err := w.System.Observe(ctx, w.Public.ID, false, time.Now(), time.Now().Add(time.Second), off); err != nil {
+			t.Fatal(err)
+		}
+		if got := state(); got != models.MachineStopped {
+			t.Errorf("what was seen after the move leaves it %s", got)
+		}
 	})
 }

@@ -59,6 +59,7 @@ func (f *Factory) compare(ctx context.Context, c *cloud, after *afterthoughts) e
 	if !found {
 		return nil
 	}
+	asked := models.Now()
 	moved, err := f.system.RecentlyMoved(ctx, c.id, ids, models.Now().Add(-afterFor))
 	if err != nil || len(moved) == 0 {
 		return err
@@ -71,5 +72,5 @@ func (f *Factory) compare(ctx context.Context, c *cloud, after *afterthoughts) e
 		}
 		seen = append(seen, one)
 	}
-	return f.system.Observe(ctx, c.id, false, models.Now(), seen)
+	return f.system.Observe(ctx, c.id, false, models.Now(), asked, seen)
 }

@@ -112,10 +112,11 @@ func (f *Factory) observe(ctx context.Context, c *cloud, b vsphere.Batch, began 
 		}
 	}
 	inventory.note(b)
-	if err := f.reread(ctx, c, seen); err != nil {
+	asked := models.Now()
+	if err := f.reread(ctx, c, seen, at.Add(-feedLag)); err != nil {
 		return err
 	}
-	if err := f.system.Observe(ctx, c.id, b.Full, at, seen); err != nil {
+	if err := f.system.Observe(ctx, c.id, b.Full, at, asked, seen); err != nil {
 		return err
 	}
 	if b.Full {
@@ -131,15 +132,15 @@ func (f *Factory) observe(ctx context.Context, c *cloud, b vsphere.Batch, began 
 	}
 }
 
-// reread replaces what the delivery says of machines that a Task has only just
-// left: it may be older than the Task's end, and would be taken for a change by
+// reread replaces what the delivery says of machines that a Task has left since
+// then: it may be older than the Task's end, and would be taken for a change by
 // other hands.
-func (f *Factory) reread(ctx context.Context, c *cloud, seen []models.Observation) error {
+func (f *Factory) reread(ctx context.Context, c *cloud, seen []models.Observation, since time.Time) error {
 	ids := make([]models.MachineID, len(seen))
 	for i, o := range seen {
 		ids[i] = models.MachineID(o.InstanceUUID)
 	}
-	moved, err := f.system.RecentlyMoved(ctx, c.id, ids, models.Now().Add(-feedLag))
+	moved, err := f.system.RecentlyMoved(ctx, c.id, ids, since)
 	if err != nil {
 		return err
 	}

@@ -128,9 +128,10 @@ func (v *visit) refresh(ctx context.Context) {
 	if v.task.Kind == models.TaskCreate || v.task.Kind == models.TaskClear || v.client == nil {
 		return
 	}
+	asked := models.Now()
 	seen, err := lookUp(ctx, v.client, v.facts.machine.ID)
 	if err == nil {
-		err = v.f.system.Observe(ctx, v.facts.machine.CloudID, false, models.Now(), []models.Observation{seen})
+		err = v.f.system.Observe(ctx, v.facts.machine.CloudID, false, models.Now(), asked, []models.Observation{seen})
 	}
 	if err != nil && ctx.Err() == nil {
 		v.f.log.WarnContext(ctx, "what vCenter shows of a machine was not stored", "machine", v.task.MachineID, "error", err)
