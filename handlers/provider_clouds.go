@@ -182,10 +182,14 @@ func (h *Provider) confirmAgain(c echo.Context, provider *models.Provider, p vie
 	}
 	seen, err := h.look(c, provider, p.Form.Values["url"])
 	if err != nil {
-		if p.Cloud.ID == "" && models.CodeOf(err) == models.CodeInvalid {
+		switch {
+		case models.CodeOf(err) != models.CodeInvalid:
+			return err
+		case p.Cloud.ID == "":
 			return h.cloudForm(c, p.Form, err)
+		default:
+			return h.cloud(c, provider, nil, &p.Form, err)
 		}
-		return err
 	}
 	if p.Form.Values["pin"] != seen.SHA256 {
 		delete(p.Form.Values, "pin_confirmed")

@@ -3,6 +3,8 @@ package models_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -58,6 +60,96 @@ func TestHundredAtOnceOnQuotaOfTenMakeTen(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// A hundred consoles opened at once, of ten machines and by two people, on a
+// quota of ten: ten are open, and whoever comes too late is told what to do.
+func TestHundredConsolesAtOnceOnQuotaOfTenOpenTen(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		w := testkit.NewWorld(t, db)
+		ctx := context.Background()
+		if _, err := w.System.PutOrg(ctx, "acme", "Acme", models.Limits{models.ResourceMachines: 20, models.ResourceConsoles: 10}); err != nil {
+			t.Fatal(err)
+		}
+		var machines []models.Machine
+		for i := range 10 {
+			machines = append(machines, w.Machine(t, fmt.Sprintf("web-%d", i)))
+		}
+		people := []models.SignedIn{w.SignedIn(t, "user@acme.example"), w.SignedIn(t, "admin@acme.example")}
+		open := func(i int) (models.ConsoleSession, error) {
+			m, who := machines[i%len(machines)], people[i/len(machines)%len(people)]
+			return w.System.OpenConsole(ctx, models.ConsoleGrant{Machine: m, Role: models.RoleUser, Actor: who.Actor, Ticket: models.ConsoleTicket{
+				OrgID: m.OrgID, MachineID: m.ID, UserID: who.User.ID, SessionID: who.Session.ID, Mode: models.ConsoleView}}, fmt.Sprintf("node-%d", i%2), models.ConsoleLimits{})
+		}
+		var wg sync.WaitGroup
+		opened, refused := make(chan models.ConsoleSession, 100), make(chan error, 100)
+		for i := range 100 {
+			wg.Go(func() {
+				if c, err := open(i); err == nil {
+					opened <- c
+				} else {
+					refused <- err
+				}
+			})
+		}
+		wg.Wait()
+		close(opened)
+		close(refused)
+		if len(opened) != 10 || len(refused) != 90 {
+			t.Errorf("%d were opened and %d refused", len(opened), len(refused))
+		}
+		for err := range refused {
+			if !errors.Is(err, models.ErrQuota) || !strings.Contains(err.Error(), "10 of the 10 consoles that the org may have open are open. Close one, then try again.") {
+				t.Errorf("not a clear refusal: %v", err)
+			}
+		}
+		used := func() (n int64) {
+			t.Helper()
+			err := w.Scope(t, "auditor@acme.example", "acme").Read(ctx, func(r *models.Reader) error {
+				quotas, err := r.Quotas()
+				for _, q := range quotas {
+					if q.Resource == models.ResourceConsoles {
+						n = q.Used
+					}
+				}
+				if err != nil {
+					return err
+				}
+				list, err := r.OpenConsoles(models.ConsoleFilter{})
+				if int64(len(list.Rows)) != n {
+					t.Errorf("%d are listed, and the quota says %d", len(list.Rows), n)
+				}
+				told, failed := r.Events(models.EventFilter{Action: models.ActionConsoleOpen, Page: models.Paging{Limit: 100}})
+				if len(told.Rows) != 10 {
+					t.Errorf("the history tells of %d", len(told.Rows))
+				}
+				return errors.Join(err, failed)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if n := used(); n != 10 {
+			t.Errorf("%d are used", n)
+		}
+		// One that is closed makes room for one.
+		first := <-opened
+		first.OrgID = w.Acme.ID
+		if err := w.System.CloseConsole(ctx, first, people[0].Actor, machines[0].Object(), "left", 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if n := used(); n != 9 {
+			t.Errorf("%d are used after one was closed", n)
+		}
+		if _, err := open(0); err != nil {
+			t.Errorf("there was room: %v", err)
+		}
+		if _, err := open(1); !errors.Is(err, models.ErrQuota) {
+			t.Errorf("there was no room: %v", err)
+		}
 	})
 }
 
