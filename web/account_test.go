@@ -115,6 +115,76 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	})
 }
 
+// Two sign-ins from two places: each is told by its browser, its address, and
+// when it was last seen, and can be ended without the other.
+func TestSessionsTellBrowserAddressAndWhenLastSeen(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		petra(t, p)
+		from := func(agent, address string) *browser {
+			b := p.anonymous()
+			r := b.request(http.MethodPost, "/sign-in", url.Values{"email": {"petra@acme.example"}, "password": {"correct horse"}}, "User-Agent", agent)
+			r.RemoteAddr = address
+			answer := b.send(r)
+			if cookie(answer) == nil {
+				t.Fatalf("sign-in: %d", answer.Code)
+			}
+			return &browser{p: p, token: cookie(answer).Value}
+		}
+		began := models.Now()
+		phone := from("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1", "[2001:db8::7]:4711")
+		desk := from("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "192.0.2.17:4711")
+		page := desk.get("/account").Body.String()
+		ids := map[bool]string{true: sessionID(t, page, true), false: sessionID(t, page, false)}
+		// The phone was put away twenty minutes ago.
+		away := began.Add(-20 * time.Minute)
+		execRaw(t, db, "UPDATE sessions SET last_seen_at = '"+away.Format("2006-01-02 15:04:05-07:00")+"' WHERE id = '"+ids[false]+"'")
+		rows := sessionRows(desk.get("/account").Body.String())
+		if len(rows) != 2 {
+			t.Fatalf("%d sessions are listed", len(rows))
+		}
+		for current, want := range map[bool][]string{true: {"Firefox on Linux", "192.0.2.17"}, false: {"Safari on iPhone", "2001:db8::7"}} {
+			row := rows[ids[current]]
+			for _, text := range want {
+				if !strings.Contains(row, ">"+text+"<") {
+					t.Errorf("the session of %s doesn't tell %q: %s", want[0], text, row)
+				}
+			}
+			found := regexp.MustCompile(`data-label="Last seen">\s*<time[^>]* datetime="([^"]+)"`).FindStringSubmatch(row)
+			if found == nil {
+				t.Fatalf("when %s was last seen isn't told: %s", want[0], row)
+			}
+			seen, err := time.Parse(time.RFC3339, found[1])
+			if from, until := map[bool]time.Time{true: began.Add(-time.Second), false: away.Add(-time.Second)}[current],
+				map[bool]time.Time{true: models.Now().Add(time.Second), false: away.Add(time.Second)}[current]; err != nil || seen.Before(from) || seen.After(until) {
+				t.Errorf("%s was last seen at %s (%v)", want[0], found[1], err)
+			}
+		}
+		if !strings.Contains(rows[ids[false]], `action="/account/sessions/`+ids[false]+`/revoke"`) || !strings.Contains(rows[ids[true]], `action="/sign-out"`) {
+			t.Error("a row has no way to end it")
+		}
+		if answer := desk.post("/account/sessions/"+ids[false]+"/revoke", nil); answer.Code != http.StatusSeeOther {
+			t.Fatalf("%d", answer.Code)
+		}
+		if left := sessionRows(desk.get("/account").Body.String()); len(left) != 1 || left[ids[true]] == "" {
+			t.Errorf("%d are left on the page", len(left))
+		}
+		if phone.get("/orgs/acme/").Code != http.StatusSeeOther || desk.get("/orgs/acme/").Code != http.StatusOK {
+			t.Error("not just the phone's session has ended")
+		}
+	})
+}
+
+// sessionRows are the account page's, by session.
+func sessionRows(page string) map[string]string {
+	rows := map[string]string{}
+	for _, found := range regexp.MustCompile(`(?s)<tr data-session-id="([^"]+)".*?</tr>`).FindAllStringSubmatch(page, -1) {
+		rows[found[1]] = found[0]
+	}
+	return rows
+}
+
 func TestStrangersSessionAndTokenAreAbsent(t *testing.T) {
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, db *models.DB) {

@@ -86,6 +86,67 @@ func TestDeviceSaysWhichNetworkItLacks(t *testing.T) {
 	})
 }
 
+// Whose devices there are is for admins and auditors: a user sees their own
+// alone, on the page and in its live part. An auditor sees all and can do
+// nothing to any.
+func TestDevicesAreSeenByTheirOwnersAdminsAndAuditors(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, db *models.DB) {
+		p, _ := newNetworkPortal(t, db)
+		const page = "/orgs/acme/network/vpn"
+		people := map[string]*browser{}
+		for _, who := range []string{"admin", "user", "auditor"} {
+			people[who] = p.as(who + "@acme.example")
+		}
+		w := people["admin"].post(page, url.Values{"public_ip": {p.takeIP()}})
+		mustStatus(t, "turn on", w.Code, http.StatusSeeOther, w.Body.String())
+		for _, who := range []string{"admin", "user"} {
+			w = people[who].post(page+"/devices", url.Values{"device": {who + "s-laptop"}, "public_key": {""}})
+			mustStatus(t, "let in", w.Code, http.StatusOK, w.Body.String())
+		}
+		ids := map[string]string{} // whose → the device
+		_, rest, _ := strings.Cut(people["admin"].get(page).Body.String(), "<tbody>")
+		for row := range strings.SplitSeq(rest, "</tr>") {
+			if found := regexp.MustCompile(`data-peer-id="([^"]+)"`).FindStringSubmatch(row); found != nil {
+				ids[map[bool]string{true: "admin", false: "user"}[strings.Contains(row, "admins-laptop")]] = found[1]
+			}
+		}
+		if len(ids) != 2 {
+			t.Fatalf("the admin sees %v", ids)
+		}
+		for _, who := range []string{"admin", "user", "auditor"} {
+			for how, body := range map[string]string{"page": people[who].get(page).Body.String(), "live part": people[who].get(page+"?part=live", "HX-Request", "true").Body.String()} {
+				if whole := strings.HasPrefix(body, "<!doctype"); whole != (how == "page") {
+					t.Errorf("the %s is a whole page: %t", how, whole)
+				}
+				for owner, id := range ids {
+					shown := strings.Contains(body, id) && strings.Contains(body, owner+"s-laptop")
+					hidden := !strings.Contains(body, id) && !strings.Contains(body, owner+"s-laptop")
+					if all := who != "user" || owner == "user"; all && !shown || !all && !hidden {
+						t.Errorf("the %s, of the %s's device on the %s: shown %t, hidden %t", who, owner, how, shown, hidden)
+					}
+				}
+				if who == "auditor" && strings.Contains(body, "/revoke") {
+					t.Errorf("an auditor is offered to shut a device out on the %s", how)
+				}
+			}
+		}
+		// Who has its id from elsewhere can't shut it out either, nor who sees all.
+		for who, status := range map[string]int{"user": http.StatusConflict, "auditor": http.StatusForbidden} {
+			answer := people[who].post(page+"/devices/"+ids["admin"]+"/revoke", nil)
+			mustStatus(t, "a foreign device by the "+who, answer.Code, status, "")
+		}
+		if !strings.Contains(people["admin"].get(page).Body.String(), ids["admin"]) {
+			t.Error("the device was shut out")
+		}
+		for role, may := range map[models.Role]bool{models.RoleAdmin: true, models.RoleAuditor: true, models.RoleUser: false, models.RoleOperator: false} {
+			if role.May(models.VPNReadAll) != may {
+				t.Errorf("%s may see everybody's: %t", role, !may)
+			}
+		}
+	})
+}
+
 // takeIP gives acme one more public IP.
 func (p *portal) takeIP() string {
 	p.t.Helper()
