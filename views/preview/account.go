@@ -26,7 +26,7 @@ func accountScreens(f views.Frame, now time.Time) []screen {
 			ID: models.TokenID("t-" + name), Name: name, Role: role, ExpiresAt: expires, LastUsedAt: used,
 		}}
 	}
-	plain := views.AccountProps{Frame: f, This: "s-1", PasswordMinChars: 12, TokenDaysMax: 366, Token: views.TokenForm{Days: 90},
+	plain := views.AccountProps{Frame: f, This: "s-1", HasPassword: true, PasswordMinChars: 12, TokenDaysMax: 366, Token: views.TokenForm{Days: 90},
 		Sessions: []models.Session{session("s-1", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "192.0.2.17", 0)}}
 	full := plain
 	full.FactorOn, full.RecoveryLeft = true, 9
@@ -41,13 +41,16 @@ func accountScreens(f views.Frame, now time.Time) []screen {
 	refused := full
 	refused.Refused, refused.Problems = views.FormToken, map[string]string{"name": "You have a token of this name in this org already."}
 	refused.Token = views.TokenForm{Name: "terraform", Org: "acme", Role: models.RoleUser, Days: 30}
+	password := full
+	password.Refused, password.TokensToo = views.FormPassword, true
+	password.Problems = map[string]string{"old": "This is not your password.", "new": "At least 12 characters.", "again": "The two differ."}
 	connected := full
-	connected.HasPassword, connected.SSOLabel, connected.SSOConnected, connected.SSOEmail = true, "Acme ID", true, "ada.administrator@id.acme.example"
+	connected.SSOLabel, connected.SSOConnected, connected.SSOEmail = "Acme ID", true, "ada.administrator@id.acme.example"
 	connected.SSOGiven = models.SSOGiven{Orgs: []string{"Acme Robotics", "Initech"}, ProviderRole: models.RoleProviderAuditor}
 	disconnecting, only, apart := connected, connected, plain
 	disconnecting.Refused, disconnecting.Problems = views.FormSSO, map[string]string{"password": "This isn't your password."}
 	only.HasPassword = false
-	apart.HasPassword, apart.SSOLabel = true, "Acme ID"
+	apart.SSOLabel = "Acme ID"
 	codes := make([]string, 10)
 	for i := range codes {
 		codes[i] = "k7qd-" + strings.Repeat(string(rune('a'+i)), 4) + "-2mzx-q4ua"
@@ -57,6 +60,7 @@ func accountScreens(f views.Frame, now time.Time) []screen {
 		{"account", views.Account(full)},
 		{"account-plain", views.Account(plain)},
 		{"account-refused", views.Account(refused)},
+		{"account-password", views.Account(password)},
 		{"account-sso", views.Account(connected)},
 		{"account-sso-disconnect", views.Account(disconnecting)},
 		{"account-sso-only", views.Account(only)},

@@ -71,6 +71,38 @@ func operator() views.Frame {
 	return views.Frame{User: models.User{Name: "Olga Operator", Email: "operator@provider.example", ProviderRole: models.RoleOperator}, Lab: true}
 }
 
+// providerAccountScreens are the operators' pages of whoever can sign in.
+func providerAccountScreens(r records, f views.Frame) []screen {
+	at := operator()
+	at.Entry = views.EntryAccounts
+	row := func(i int, orgs int, role models.Role) models.AccountRow {
+		p := r.people()[i]
+		return models.AccountRow{ID: p.UserID, Name: p.Name, Email: p.Email, ProviderRole: role, Orgs: orgs, CreatedAt: p.CreatedAt, DisabledAt: p.DisabledAt, LastSignInAt: p.LastSignInAt}
+	}
+	olga := models.AccountRow{ID: "u-9", Name: at.User.Name, Email: at.User.Email, ProviderRole: models.RoleOperator, CreatedAt: r.ago(9000 * time.Hour), LastSignInAt: r.at(time.Minute)}
+	list := views.AccountListProps{Frame: at, Page: models.Page[models.AccountRow]{Rows: []models.AccountRow{row(0, 2, ""), olga, row(3, 1, ""), row(1, 12, models.RoleProviderAuditor), row(2, 0, "")}, Next: "n"}}
+	none := views.AccountListProps{Frame: at, Filter: models.AccountFilter{Search: "zaphod", Disabled: true}}
+	initech := models.Org{Slug: "initech", Name: "Initech"}
+	page := views.ProviderAccountProps{Frame: at, CanManage: true, Changes: r.events()[:2], Form: views.Form{Values: map[string]string{}, Problems: map[string]string{}},
+		Account: models.AccountDetail{AccountRow: row(0, 2, ""), Sessions: 3, Tokens: 2, Memberships: []models.AccountOrg{
+			{Org: f.Org, Role: models.RoleAdmin, OnlyAdmin: true}, {Org: initech, Role: models.RoleAuditor, DisabledAt: r.at(40 * time.Hour)}}}}
+	refused, disabled, self, auditor := page, page, page, page
+	refused.Asked, refused.Form.Problems = true, map[string]string{"reason": "Say why, for the other operators."}
+	disabled.Account = models.AccountDetail{AccountRow: row(3, 1, ""), Memberships: []models.AccountOrg{{Org: f.Org, Role: models.RoleUser}}}
+	disabled.Account.DisabledReason = "Laptop stolen on the train, ticket 4711. Its owner is told and comes by on Monday."
+	self.Self, self.Account = true, models.AccountDetail{AccountRow: olga, Sessions: 1}
+	auditor.CanManage = false
+	return []screen{
+		{"provider-accounts", views.AccountList(list)},
+		{"provider-accounts-none", views.AccountList(none)},
+		{"provider-account", views.ProviderAccount(page)},
+		{"provider-account-refused", views.ProviderAccount(refused)},
+		{"provider-account-disabled", views.ProviderAccount(disabled)},
+		{"provider-account-self", views.ProviderAccount(self)},
+		{"provider-account-auditor", views.ProviderAccount(auditor)},
+	}
+}
+
 // providerScreens are the operators' pages of orgs and addresses.
 func providerScreens(r records, f views.Frame) []screen {
 	at := operator()

@@ -49,7 +49,7 @@ func screens(now time.Time) []screen {
 			Orgs: []models.OrgSummary{{Org: f.Org, Machines: 14, Quotas: r.quotas()}, {Org: f.Memberships[1].Org}}}})},
 		{"error-404", views.Error(views.ErrorProps{Frame: &f, Status: 404})},
 		{"error-503", views.Error(views.ErrorProps{Status: 503, Message: "The database doesn't answer just now.", RetryAfterSeconds: 10, Reference: "7f3a9c21"})},
-	}, slices.Concat(machineScreens(r, f, flashed), orderScreens(r, f), networkScreens(r, f), accountScreens(f, now), peopleScreens(r, f), providerScreens(r, f))...)
+	}, slices.Concat(machineScreens(r, f, flashed), orderScreens(r, f), networkScreens(r, f), accountScreens(f, now), peopleScreens(r, f), providerScreens(r, f), providerAccountScreens(r, f))...)
 }
 
 func machineScreens(r records, f, flashed views.Frame) []screen {
