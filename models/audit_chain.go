@@ -232,7 +232,10 @@ func (r *Reader) LastCheckpoint() (AuditCheckpoint, error) {
 func (s *System) UnlinkedOrgs(ctx context.Context, since time.Time) ([]OrgID, error) {
 	var orgs []OrgID
 	err := s.reading(ctx, func(r *Reader) error {
-		return r.tx.Model(&AuditEvent{}).Where("id >= ?", oldestID(since)).Where(noLink).Distinct().Pluck("org_id", &orgs).Error
+		// The expression keeps SQLite from going over every event there is by an
+		// index that has the orgs in order, for the sake of DISTINCT.
+		return r.tx.Model(&AuditEvent{}).Where("id >= ?", oldestID(since)).Where(noLink).
+			Select("DISTINCT org_id || '' AS org").Scan(&orgs).Error
 	})
 	return orgs, err
 }

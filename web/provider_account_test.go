@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -172,9 +173,7 @@ func TestNewPasswordAndAPITokens(t *testing.T) {
 		}
 		change := func(old, fresh string, more url.Values) int {
 			form := url.Values{"old": {old}, "new": {fresh}, "again": {fresh}}
-			for k, v := range more {
-				form[k] = v
-			}
+			maps.Copy(form, more)
 			return b.post("/account/password", form).Code
 		}
 		first, _ := makeToken(t, b, "one", "user")

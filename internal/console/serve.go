@@ -33,7 +33,7 @@ type Caller struct {
 // A console lives for hours, so it gets goroutines of its own: this one's
 // stack has grown deep in the database and in TLS, and the request with all
 // its headers hangs on it.
-func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) { //nolint:contextcheck // a socket outlives its request on purpose, until Drain has told its page where to go
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	ctx := context.WithoutCancel(r.Context())
 	timely := s.connectRate(caller.Who)
 	if !caller.Bearer && !s.fromOwnPage(r) {
@@ -87,7 +87,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	asking, c := s.newSocket(client, session)
 	s.keep(c)
 	actor, object := grant.Actor, grant.Machine.Object() // the rest of the grant would stay as long as the console
-	end := func() {
+	end := func() { //nolint:contextcheck // a socket outlives its request on purpose, until Drain has told its page where to go
 		s.forget(c)
 		s.record(context.Background(), c, actor, object)
 	}

@@ -40,7 +40,7 @@ func TestBrowsersThatStopReadingDoNotGrowTheProcess(t *testing.T) { //nolint:par
 		b.read(conn, len(greeting)) // and nothing more
 		screen := b.host.next(t)
 		all.Go(func() {
-			for screen.conn.WriteMessage(websocket.BinaryMessage, picture) == nil { //nolint:revive // until the portal hangs up
+			for screen.conn.WriteMessage(websocket.BinaryMessage, picture) == nil { // until the portal hangs up
 			}
 		})
 	}

@@ -106,7 +106,7 @@ type viewer struct {
 func tellViewers(sockets []*socket, rows []models.ConsoleRow) {
 	entries := make([][]byte, len(rows))
 	for i, row := range rows {
-		entries[i], _ = json.Marshal(viewer{ID: row.ID, Name: row.UserName, Mode: row.Mode, Since: row.OpenedAt}) // of strings and a time
+		entries[i], _ = json.Marshal(viewer{ID: row.ID, Name: row.UserName, Mode: row.Mode, Since: row.OpenedAt}) //nolint:errchkjson // of strings and a time
 	}
 	for _, c := range sockets {
 		text := []byte(`{"viewers":[`)

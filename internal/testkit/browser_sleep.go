@@ -18,6 +18,7 @@ func (b *Browser) Sleep(d time.Duration, meanwhile func()) {
 	first := chromedp.FromContext(b.ctx).Browser.Process()
 	if first == nil {
 		b.t.Fatal("the browser has no process")
+		return
 	}
 	all := descendants(first.Pid)
 	tell := func(s syscall.Signal) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millwright/millwright/models"
 	"github.com/millwright/millwright/views"
@@ -64,11 +65,12 @@ func networkScreens(r records, f views.Frame) []screen {
 }
 
 func longConfiguration(key string) string {
-	networks := "100.96.0.1/32"
+	var networks strings.Builder
+	networks.WriteString("100.96.0.1/32")
 	for i := range 60 {
-		networks += fmt.Sprintf(", 10.%d.100.0/24", 100+i)
+		fmt.Fprintf(&networks, ", 10.%d.100.0/24", 100+i)
 	}
-	return "[Interface]\nPrivateKey = " + key + "\nAddress = 100.96.0.2/32\n\n[Peer]\nAllowedIPs = " + networks + "\n"
+	return "[Interface]\nPrivateKey = " + key + "\nAddress = 100.96.0.2/32\n\n[Peer]\nAllowedIPs = " + networks.String() + "\n"
 }
 
 // serviceScreens are both wizards, and a service in several conditions.

@@ -185,12 +185,12 @@ func (a asker) dial(protocol string, to netip.AddrPort) (c net.Conn, err error) 
 	err = a.ns.do(func() error {
 		var d net.Dialer
 		ip := net.ParseIP(a.address)
-		switch {
-		case protocol == "icmp":
+		switch protocol {
+		case "icmp":
 			d.LocalAddr = &net.IPAddr{IP: ip}
 			c, err = d.DialContext(ctx, "ip4:icmp", to.Addr().String())
 			return err
-		case protocol == "udp":
+		case "udp":
 			d.LocalAddr = &net.UDPAddr{IP: ip}
 		default:
 			d.LocalAddr = &net.TCPAddr{IP: ip}
