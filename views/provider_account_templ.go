@@ -871,7 +871,7 @@ func accountAccess(p ProviderAccountProps) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.DialogLink(ui.DialogLinkProps{ID: "ask-disable", Label: "Disable account", Class: "btn btn-ghost-danger"}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.DialogLink(ui.DialogLinkProps{ID: "ask-disable", Label: "Disable account", Icon: "ban", Class: "btn btn-ghost-danger"}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -936,7 +936,7 @@ func accountAccess(p ProviderAccountProps) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Panel(ui.PanelProps{ID: "access", Title: "Access", Danger: p.Account.DisabledAt == nil}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var33), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Panel(ui.PanelProps{ID: "access", Title: "Access", Danger: p.Account.DisabledAt == nil && !p.Self}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var33), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
