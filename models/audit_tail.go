@@ -131,8 +131,17 @@ func (h *hunt) byTail() error {
 	}
 	// Its link is asked for event by event: as a join, the planner would now
 	// and then begin with all of the links.
-	rest := h.likely(h.events()).Where(h.id()+" >= "+bound, args...).Where(
+	lately := *h
+	lately.low = ""
+	rest := h.likely(lately.events()).Where(h.id()+" >= "+bound, args...).Where(
 		"COALESCE((SELECT sequence FROM audit_links WHERE audit_links.event_id = audit_events.id), ?) > ?", int64(1)<<62, tail.indexed())
+	switch {
+	case h.low == "":
+	case h.r.db.kind == SQLite: // as no index has it: it would begin there, and go over all of the range
+		rest = rest.Where("(audit_events.id || '' || '') > ?", h.low)
+	default:
+		rest = rest.Where(h.id()+" > ?", h.low)
+	}
 	var some []EventID
 	if err := rest.Session(&gorm.Session{}).Limit(1).Pluck("audit_events.id", &some).Error; err != nil || len(some) == 0 {
 		return err
