@@ -38,7 +38,8 @@ func (r *Reader) joined(texts []string) string {
 	if r.db.kind == PostgreSQL {
 		return strings.Join(texts, " || chr(31) || ")
 	}
-	return strings.Join(texts, " || char(31) || ")
+	// One function call: each || would copy all that stands before it.
+	return "CASE WHEN " + texts[0] + " IS NOT NULL THEN concat_ws(char(31), " + strings.Join(texts, ", ") + ") END"
 }
 
 // linkedRows reads links with their events, with the events' bodies or
