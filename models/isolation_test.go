@@ -52,7 +52,7 @@ var promises = map[string]promise{
 	"PublicIPOffer": shared, "Facade": absent, "FacadeActs": own, "FacadeMachine": absent, "AbandonedNetwork": absent, "LatestClear": absent, "PortGroupGone": writes, "FacadeMachines": own, "FacadeOrders": own, "Probes": own, "ActFacade": writes, "AddFacadeMachine": writes, "DeleteFacade": writes, "LatchFacade": plain, "ProbeService": writes, "PutFacade": writes, "SetFacade": writes, "SetFacadeMachine": writes, "PublicIPs": own, "ReservedPorts": shared, "PortProblem": own, "Service": absent, "Services": own, "Uses": own,
 	"VPN": absent, // globex has none
 
-	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeAddress": writes, "ChangeRule": writes, "ChangeService": writes,
+	"AddNode": writes, "AddPeer": writes, "AddRule": writes, "ChangeRule": writes, "ChangeService": writes,
 	"CreateNetwork": writes, "CreateService": writes, "CreateVPN": writes, "DeleteNetwork": writes, "DeleteRule": writes, "DeleteVPN": writes,
 	"DeleteService": writes, "MoveRule": writes, "ReleasePublicIP": writes, "RemoveNode": writes, "RevokePeer": writes, "SetNode": writes,
 	"SetOutbound": writes, "StopOutbound": writes, "TakePublicIP": writes, "TakeThisAddress": writes,

@@ -197,28 +197,3 @@ func (w *Writer) releaseAddress(machine MachineID) error {
 	}
 	return w.tx.Where("machine_id = ?", machine).Delete(&Address{}).Error
 }
-
-// ChangeAddress gives a machine another address in its network; nodes and
-// firewall rules follow by themselves.
-func (w *Writer) ChangeAddress(machine MachineID, to string) error {
-	m, err := w.MachineRecord(machine)
-	if err != nil {
-		return err
-	}
-	n, err := w.Network(m.NetworkID)
-	if err != nil {
-		return err
-	}
-	if _, err := w.networkChanged(m.OrgID); err != nil {
-		return err
-	}
-	err = w.tx.Model(&Address{}).Where("network_id = ? AND address = ?", n.ID, m.Address).
-		Updates(map[string]any{"address": to, "host": n.hostOf(to)}).Error
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return Invalid(map[string]string{"address": "Another machine has this address. Choose a free one."})
-	}
-	if err != nil {
-		return err
-	}
-	return w.SetMachine(machine, map[string]any{"address": to})
-}
