@@ -187,13 +187,3 @@ func hostAddress(prefix netip.Prefix, host int64) netip.Addr {
 	a, _ := netip.AddrFromSlice(bytes)
 	return a
 }
-
-// hostOf is the address' offset in the network; 0, which is never given, where
-// it is none of the network's.
-func (n *Network) hostOf(address string) int64 {
-	prefix, err := netip.ParsePrefix(n.CIDR)
-	if err != nil {
-		return 0
-	}
-	return hostNumber(prefix, address)
-}
