@@ -179,11 +179,10 @@ func (h *hunt) full(next EventID) bool {
 
 // scan looks through what q has, in order.
 func (h *hunt) scan(q *gorm.DB) error {
-	for last := EventID(""); ; {
+	chunk := min(scanChunk, h.wanted+1)
+	for last := EventID(""); ; chunk = min(scanChunk, chunk*2) { // often only a few at the end of a range are missing
 		page := q.Session(&gorm.Session{})
-		chunk := min(scanChunk, h.wanted+1)
 		if last != "" {
-			chunk = scanChunk
 			if h.down {
 				page = page.Where(h.id()+" < ?", last)
 			} else {
