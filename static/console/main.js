@@ -247,6 +247,7 @@ function consolePage(root) {
     power(form.elements.op.value);
   });
 
+  part("full").hidden = !document.fullscreenEnabled; // as on an iPhone
   document.addEventListener("fullscreenchange", () => {
     const full = Boolean(document.fullscreenElement);
     if (!full) navigator.keyboard?.unlock?.();
