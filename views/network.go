@@ -186,6 +186,14 @@ func endpoint(s models.ServiceRow) string {
 	return fmt.Sprintf("%s:%d", s.Address, s.Port)
 }
 
+// mappedWords say where a service is reached whose address this host lacks.
+func mappedWords(s models.ServiceRow) string {
+	if s.Mapped == "" {
+		return ""
+	}
+	return ", at " + s.Mapped + " here"
+}
+
 func sourcesWords(s models.ServiceRow) string {
 	list := s.SourceList()
 	if slices.Contains(list, "0.0.0.0/0") {
