@@ -3,8 +3,10 @@ package web
 import (
 	"context"
 	"encoding/csv"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +29,7 @@ func TestHoleAnotherOrgsThingsInAList(t *testing.T) {
 	t.Parallel()
 	m := lite(t)
 	traces := []string{string(m.p.Globex.ID), "globex", "Globex", string(m.p.GlobexNetwork.ID), string(m.p.User("admin@globex.example").ID)}
-	for noun := range nouns {
+	for _, noun := range slices.Sorted(maps.Keys(nouns)) {
 		if strings.Contains(noun, "/") {
 			continue
 		}
@@ -198,7 +200,7 @@ func TestHoleTextBecomesMarkup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := lite(t)
-			for noun := range nouns {
+			for _, noun := range slices.Sorted(maps.Keys(nouns)) {
 				if strings.Contains(noun, "/") {
 					m.id(noun, false, acmeAdmin, "own")
 					continue

@@ -18,6 +18,9 @@ func (m *matrix) edge(org string) edgeIDs {
 	return m.p.edge(org, m.name(), m.p.MachineOf(m.p.t, org, m.name()))
 }
 
+// networkVLANs is the range that the networks take theirs from.
+func networkVLANs() (first, last int) { return 1000, 2500 }
+
 // edge makes one of each thing on an org's network edge, under a name that
 // none has yet.
 func (p *portal) edge(org, name string, machine models.Machine) edgeIDs {
@@ -31,7 +34,7 @@ func (p *portal) edge(org, name string, machine models.Machine) edgeIDs {
 		}
 	}
 	must(p.OfferPublicIPs(fmt.Sprintf("203.0.%d.%d", 100+p.edges/250, p.edges%250+1)))
-	must(p.OfferVLANs(1000, 2500))
+	must(p.OfferVLANs(networkVLANs()))
 	_, err := p.System.PutOrg(ctx, org, strings.ToUpper(org[:1])+org[1:], models.Limits{models.ResourceMachines: 1000, models.ResourceVCPUs: 4000, models.ResourceMemory: 16 << 20,
 		models.ResourceStorage: 1 << 20, models.ResourcePublicIPs: 1000, models.ResourceConsoles: 50, models.ResourceTasks: 500})
 	must(err)

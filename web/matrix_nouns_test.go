@@ -55,6 +55,9 @@ var nouns = map[string]func(m *matrix, whose string) string{
 	},
 	"provider/vlans": func(m *matrix, _ string) string {
 		m.names++
+		if err := m.p.OfferVLANs(networkVLANs()); err != nil { // before the cloud has any
+			m.p.t.Fatal(err)
+		}
 		v, err := m.operator().AddVLANRange(context.Background(), models.VLANRange{CloudID: m.p.Public.ID, FirstVLAN: m.names%4000 + 1, LastVLAN: m.names%4000 + 1})
 		return m.made(v.ID, err)
 	},
