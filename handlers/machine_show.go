@@ -77,7 +77,7 @@ func (h *Machines) machine(c echo.Context, scope *models.Scope, machine models.M
 		}
 		return nil
 	})
-	p.Frame = frame
+	p.Frame, p.CanVMRC = frame, frame.Look != nil && frame.User.ProviderRole.May(models.ProviderWrite)
 	return p, err
 }
 

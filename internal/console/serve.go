@@ -87,7 +87,8 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	asking, c := s.newSocket(client, session)
 	s.keep(c)
 	actor, object := grant.Actor, grant.Machine.Object() // the rest of the grant would stay as long as the console
-	end := func() {                                      //nolint:contextcheck // a socket outlives its request on purpose, until Drain has told its page where to go
+
+	end := func() { //nolint:contextcheck // a socket outlives its request on purpose, until Drain has told its page where to go
 		s.forget(c)
 		s.record(context.Background(), c, actor, object)
 	}
